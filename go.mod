@@ -1,0 +1,3 @@
+module github.com/prmsync/prmsync
+
+go 1.26
