@@ -1,3 +1,8 @@
 module github.com/prmsync/prmsync
 
 go 1.26
+
+require (
+	github.com/alecthomas/kong v1.17.0
+	github.com/sethvargo/go-envconfig v1.4.3
+)
