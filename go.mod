@@ -4,5 +4,6 @@ go 1.26
 
 require (
 	github.com/alecthomas/kong v1.17.0
+	github.com/goccy/go-yaml v1.19.2
 	github.com/sethvargo/go-envconfig v1.4.3
 )
