@@ -7,3 +7,5 @@ require (
 	github.com/goccy/go-yaml v1.19.2
 	github.com/sethvargo/go-envconfig v1.4.3
 )
+
+require github.com/google/go-cmp v0.7.0
