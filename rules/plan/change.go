@@ -42,8 +42,14 @@ type Record struct {
 	Kind Kind
 	// Reason is one line for a person: why this record is wanted like this.
 	Reason string
-	// InsertOnly records are never updated: evidence, snapshots of past periods.
+	// InsertOnly records are never updated: evidence.
 	InsertOnly bool
+	// Soft names fields whose change alone is no news: a Measure is written at
+	// most daily, a Heartbeat at most hourly. All other fields are written at once.
+	Soft map[string]Kind
+	// Tables names, for each child table, the columns whose change is news; a
+	// change in other columns alone is a Measure.
+	Tables map[string][]string
 	// After lists keys of records that must exist first ("PMM Partner/meridian").
 	After []string
 	// File is the content of an Attach; FileName its name on the PRM.

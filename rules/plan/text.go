@@ -1,0 +1,107 @@
+package plan
+
+import (
+	"fmt"
+	"html"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/prmsync/prmsync/evidence"
+)
+
+// dataLimit is what Frappe allows in a Data field.
+const dataLimit = 140
+
+// Plain makes text safe for a plain field of the PRM: control characters go,
+// white space is folded, `<` and `>` become ‹ and ›, and at most limit
+// characters remain. Frappe sanitises anything that looks like a tag, and a
+// field that is stored otherwise than it was sent would be written for ever.
+func Plain(s string, limit int) string {
+	var b strings.Builder
+	space := false
+	for _, r := range strings.ToValidUTF8(s, "�") {
+		switch {
+		case r == '<':
+			r = '‹'
+		case r == '>':
+			r = '›'
+		case unicode.IsSpace(r):
+			space = true
+			continue
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+			continue
+		}
+		if space && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		space = false
+		b.WriteRune(r)
+	}
+	return cut(b.String(), limit)
+}
+
+// Data is Plain at the length of a Data field.
+func Data(s string) string { return Plain(s, dataLimit) }
+
+// Lines is Plain for each line of a longer plain text; empty lines go.
+func Lines(s string, limit int) string {
+	var out []string
+	for line := range strings.SplitSeq(s, "\n") {
+		if l := Plain(line, limit); l != "" {
+			out = append(out, l)
+		}
+	}
+	return cut(strings.Join(out, "\n"), limit)
+}
+
+// HTML makes text safe for an HTML or Text Editor field.
+func HTML(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "�")) }
+
+func cut(s string, limit int) string {
+	n := 0
+	for i := range s {
+		if n == limit-1 && len([]rune(s[i:])) > 1 {
+			return strings.TrimRight(s[:i], " ") + "…"
+		}
+		n++
+	}
+	return s
+}
+
+// Datetime is an instant as the PRM's site spells it, in the site's zone; ""
+// for the zero time.
+func Datetime(t time.Time, prm *time.Location) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(prm).Format(time.DateTime)
+}
+
+// orNull turns an empty text into null: Frappe keeps dates and links empty so.
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func date(d evidence.Date) any { return orNull(d.String()) }
+
+// Department is the word of the PRM's Select fields.
+func Department(d evidence.Department) string {
+	if d == "" {
+		d = evidence.General
+	}
+	return strings.ToUpper(string(d[:1])) + string(d[1:])
+}
+
+// Number is a figure as people read it: no more than two decimals, none that
+// are zero.
+func Number(v float64) string {
+	s := strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.2f", v), "0"), ".")
+	if s == "-0" {
+		return "0"
+	}
+	return s
+}
