@@ -1,0 +1,9 @@
+package daemon
+
+import (
+	"time"
+
+	_ "github.com/prmsync/prmsync/store"
+)
+
+var now = time.Now

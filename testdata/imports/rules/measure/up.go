@@ -1,0 +1,3 @@
+package measure
+
+import _ "github.com/prmsync/prmsync/rules"

@@ -1,0 +1,7 @@
+package store
+
+import (
+	_ "github.com/prmsync/prmsync/cmd/prmsync"
+	_ "github.com/prmsync/prmsync/metrics"
+	_ "os"
+)

@@ -1,0 +1,3 @@
+package ignored
+
+import _ "github.com/prmsync/prmsync/cmd/prmsync"
