@@ -90,13 +90,13 @@ func TestImportsReported(t *testing.T) {
 		`evidence/clock.go:12: evidence uses time.Now: take the instant as an argument`,
 		`evidence/clock.go:13: evidence uses time.Since: take the instant as an argument`,
 		`helper/helper.go:1: helper is a folder without a room: give it a place in imports_test.go`,
-		`internal/frappetest/sites/sites.go:3: internal/frappetest imports evidence, which it may not`,
+		`internal/frappetest/sites/sites.go:4: internal/frappetest imports evidence, which it may not`,
 		`rules/measure/up.go:3: rules/measure imports rules, which it may not`,
 		`rules/packs/packs.go:4: rules/packs imports log/slog: it takes values and returns values`,
 		`rules/packs/packs.go:5: rules/packs imports math/rand/v2: it takes values and returns values`,
 		`rules/packs/packs.go:6: rules/packs imports net/http: it takes values and returns values`,
-		`store/store.go:4: store imports cmd/prmsync, which it may not`,
-		`store/store.go:5: store imports metrics, which it may not`,
+		`store/store.go:6: store imports cmd/prmsync, which it may not`,
+		`store/store.go:7: store imports metrics, which it may not`,
 	}
 	got := violations(t, os.DirFS("testdata/imports"))
 	if diff := cmp.Diff(want, got); diff != "" {

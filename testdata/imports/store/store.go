@@ -1,7 +1,8 @@
 package store
 
 import (
+	_ "os"
+
 	_ "github.com/prmsync/prmsync/cmd/prmsync"
 	_ "github.com/prmsync/prmsync/metrics"
-	_ "os"
 )

@@ -1,4 +1,6 @@
 package sites
 
-import _ "github.com/prmsync/prmsync/evidence"
-import _ "github.com/prmsync/prmsync/internal/frappetest"
+import (
+	_ "github.com/prmsync/prmsync/evidence"
+	_ "github.com/prmsync/prmsync/internal/frappetest"
+)
