@@ -104,6 +104,9 @@ type Ticket struct {
 	Assignees       []string
 	Stars           float64 // 0 to 5; meaningful only if Rated
 	Rated           bool
+	// Unusable names the stamps that were left unset because they lie before the
+	// ticket's creation: some are written in the zone of the ticket's owner.
+	Unusable []string
 }
 
 // MetricReport is a figure that the partner itself wrote down for a period.
