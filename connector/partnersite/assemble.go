@@ -1,0 +1,286 @@
+package partnersite
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prmsync/prmsync/config"
+	"github.com/prmsync/prmsync/evidence"
+)
+
+// AssembleInput is everything that a snapshot is made from. Nothing else goes
+// in: the same input gives the same bytes, whatever order the documents come in.
+type AssembleInput struct {
+	Partner string
+	// Zone is the IANA zone in which the partner's days and weeks are counted;
+	// "": that of the first site.
+	Zone  string
+	Sites []SiteInput // in the order of the configuration
+	// PRM holds versions of the PRM's own documents about this partner, such as
+	// Partner Certificate; their Ref.Site is "prm".
+	PRM []evidence.Document
+	// MailDomains are the partner's own domains, lower case; they tell sent from
+	// received mails. Empty: those of the staff's user ids.
+	MailDomains []string
+	// AsOf is the instant that is described.
+	AsOf time.Time
+	// KnownAt hides versions seen after it; zero: all are used. What was judged
+	// once is judged again to the byte with the KnownAt of then, although records
+	// created before AsOf have come to light since.
+	KnownAt time.Time
+	// StaleAfter is the age of a stream's last successful read from which its
+	// silence proves nothing; until then a site that does not answer is no gap.
+	// Zero: neither.
+	StaleAfter time.Duration
+}
+
+// SiteInput is what is held of one site.
+type SiteInput struct {
+	Site evidence.Site
+	// DateFormat is the site's display format (System Settings), "dd.mm.yyyy":
+	// its versions keep dates so. Empty: those texts are left as they are.
+	DateFormat string
+	// Documents are versions of records, in any order.
+	Documents []evidence.Document
+	// Mapping is the partner's, already laid over the defaults.
+	Mapping  config.Mapping
+	Gaps     []evidence.Gap      // reach as known at AsOf
+	Coverage []evidence.Coverage // reach as known at AsOf
+}
+
+// Assemble turns stored versions into the typed evidence of one partner as of
+// an instant. It is pure and never fails: what cannot be read stays unset, and a
+// field that is unreadable in many records is a Drifted gap.
+func Assemble(in AssembleInput) evidence.Snapshot {
+	snap := evidence.Snapshot{Partner: in.Partner, AsOf: in.AsOf.UTC(), Zone: in.Zone, Channels: channels(in.Sites)}
+	if snap.Zone == "" && len(in.Sites) > 0 {
+		snap.Zone = in.Sites[0].Site.Zone
+	}
+	for i := range in.Sites {
+		s := newSite(&in, &in.Sites[i])
+		snap.Sites = append(snap.Sites, s.in.Site)
+		s.assemble(&snap)
+		snap.Gaps = append(snap.Gaps, s.drifted()...)
+		gaps, coverage := reach(s.in, in.AsOf, in.StaleAfter)
+		snap.Gaps = append(snap.Gaps, gaps...)
+		snap.Coverage = append(snap.Coverage, coverage...)
+	}
+	if len(in.PRM) > 0 {
+		s := newSite(&in, &SiteInput{Site: evidence.Site{Key: prmSite, Zone: snap.Zone}, Documents: in.PRM})
+		s.certificates(&snap)
+	}
+	snap.Gaps = append(snap.Gaps, unmapped(snap.Channels)...)
+	sortSnapshot(&snap)
+	return snap
+}
+
+// prmSite is the key under which documents of the PRM are stored.
+const prmSite = "prm"
+
+// channels joins the sites' mappings: one of them is enough to map a kind and
+// to make its silence count.
+func channels(sites []SiteInput) map[string]evidence.Channel {
+	out := make(map[string]evidence.Channel, len(config.Kinds()))
+	for _, kind := range config.Kinds() {
+		var c evidence.Channel
+		for i := range sites {
+			for _, r := range sites[i].Mapping.Evidence[kind] {
+				c.Mapped = true
+				c.Authoritative = c.Authoritative || r.Authoritative
+				c.Streams = append(c.Streams, r.Doctype)
+				for _, p := range proofs(kind, r) {
+					switch p {
+					case proofFile:
+						c.Streams = append(c.Streams, "File")
+					case proofMail:
+						c.Streams = append(c.Streams, "Communication")
+					case proofContract:
+						c.Streams = append(c.Streams, "Contract")
+					}
+				}
+			}
+		}
+		slices.Sort(c.Streams)
+		c.Streams = slices.Compact(c.Streams)
+		out[string(kind)] = c
+	}
+	return out
+}
+
+func unmapped(chs map[string]evidence.Channel) []evidence.Gap {
+	var out []evidence.Gap
+	for _, kind := range config.Kinds() {
+		if !chs[string(kind)].Mapped {
+			out = append(out, evidence.Gap{
+				Stream: "kind:" + string(kind), Kind: evidence.Unmapped,
+				Reason: fmt.Sprintf("nobody has said where %s is kept", kind),
+				Remedy: fmt.Sprintf("name a doctype for %s in the partner's mapping", kind),
+			})
+		}
+	}
+	return out
+}
+
+// reach passes on what is known about the streams. A site that did not answer
+// is a gap only when the last good read has become too old; then every stream
+// that is too old is one, whatever the cause.
+func reach(in *SiteInput, asOf time.Time, staleAfter time.Duration) ([]evidence.Gap, []evidence.Coverage) {
+	stale := map[string]bool{}
+	fresh := map[string]bool{}
+	var gaps []evidence.Gap
+	coverage := slices.Clone(in.Coverage)
+	for i := range coverage {
+		c := &coverage[i]
+		c.Site = in.Site.Key
+		if staleAfter <= 0 || c.LastSuccess.IsZero() {
+			continue
+		}
+		if age := asOf.Sub(c.LastSuccess); age > staleAfter {
+			stale[c.Stream] = true
+			gaps = append(gaps, evidence.Gap{
+				Site: in.Site.Key, Stream: c.Stream, Kind: evidence.Stale, Since: c.LastSuccess.Add(staleAfter).UTC(),
+				Reason: fmt.Sprintf("last read %s ago, more than %s", age.Round(time.Minute), staleAfter),
+				Remedy: "see why the site is not read",
+			})
+		} else {
+			fresh[c.Stream] = true
+		}
+	}
+	for _, g := range in.Gaps {
+		if g.Kind == evidence.Unreachable && fresh[g.Stream] || g.Kind == evidence.Stale && stale[g.Stream] {
+			continue
+		}
+		g.Site = in.Site.Key
+		gaps = append(gaps, g)
+	}
+	return gaps, coverage
+}
+
+// newSite sorts out which version of each record holds as of the instant.
+func newSite(in *AssembleInput, si *SiteInput) *site {
+	s := &site{in: si, asOf: in.AsOf, loc: location(si.Site.Zone), docs: map[string][]record{}, bad: map[fieldKey]map[string]bool{}}
+	s.today = evidence.DateIn(in.AsOf, s.loc)
+	byDoctype := map[string][]int32{}
+	for i := range si.Documents {
+		if d := &si.Documents[i]; in.KnownAt.IsZero() || !d.Seen.After(in.KnownAt) {
+			byDoctype[d.Doctype] = append(byDoctype[d.Doctype], int32(i))
+		}
+	}
+	if dd := byDoctype[doctypeDeleted]; len(dd) > 0 {
+		extra := s.resurrect(si.Documents, dd)
+		// The caller's slice stays as it is.
+		all := slices.Concat(si.Documents, extra)
+		for i := len(si.Documents); i < len(all); i++ {
+			byDoctype[all[i].Doctype] = append(byDoctype[all[i].Doctype], int32(i))
+		}
+		s.all = all
+	} else {
+		s.all = si.Documents
+	}
+	for doctype, idx := range byDoctype {
+		s.docs[doctype] = s.live(idx)
+	}
+	slices.SortFunc(s.gone, compareHistory)
+	slices.SortFunc(s.edited, compareHistory)
+	s.domains = in.MailDomains
+	s.prepare()
+	return s
+}
+
+// live groups versions by name and keeps the record that stood at the instant.
+func (s *site) live(idx []int32) []record {
+	docs := s.all
+	slices.SortFunc(idx, func(a, b int32) int {
+		x, y := &docs[a], &docs[b]
+		if c := cmp.Compare(x.Name, y.Name); c != 0 {
+			return c
+		}
+		return evidence.CompareVersions(*x, *y)
+	})
+	out := make([]record, 0, len(idx))
+	var versions []evidence.Document
+	for i := 0; i < len(idx); {
+		j := i + 1
+		for j < len(idx) && docs[idx[j]].Name == docs[idx[i]].Name {
+			j++
+		}
+		versions = versions[:0]
+		for _, k := range idx[i:j] {
+			versions = append(versions, docs[k])
+		}
+		i = j
+		doc, ok := evidence.AsOf(versions, s.asOf, s.loc)
+		if !ok {
+			continue
+		}
+		doc.Ref.Site = s.in.Site.Key
+		seen := len(versions)
+		for seen > 0 && versions[seen-1].Seen.After(s.asOf) {
+			seen--
+		}
+		var history []evidence.Document
+		if seen > 1 {
+			history = slices.Clone(versions[:seen])
+			s.edited = append(s.edited, history)
+		}
+		if doc.Gone {
+			if history == nil {
+				history = []evidence.Document{doc}
+			}
+			s.gone = append(s.gone, history)
+			continue
+		}
+		out = append(out, record{Document: doc, site: s, history: history})
+	}
+	return out
+}
+
+func compareHistory(a, b []evidence.Document) int { return a[0].Compare(b[0].Ref) }
+
+func location(zone string) *time.Location {
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}
+
+// assemble adds all that the site shows to the snapshot.
+func (s *site) assemble(snap *evidence.Snapshot) {
+	s.delivery(snap)
+	s.support(snap)
+	s.quality(snap)
+}
+
+func sortSnapshot(s *evidence.Snapshot) {
+	byRef(s.Projects, func(d *evidence.Project) *evidence.Ref { return &d.Ref })
+	byRef(s.Tasks, func(d *evidence.Task) *evidence.Ref { return &d.Ref })
+	byRef(s.SignOffs, func(d *evidence.SignOff) *evidence.Ref { return &d.Ref })
+	byRef(s.Tickets, func(d *evidence.Ticket) *evidence.Ref { return &d.Ref })
+	byRef(s.Reports, func(d *evidence.MetricReport) *evidence.Ref { return &d.Ref })
+	byRef(s.Meetings, func(d *evidence.Meeting) *evidence.Ref { return &d.Ref })
+	byRef(s.Reviews, func(d *evidence.Review) *evidence.Ref { return &d.Ref })
+	byRef(s.Attachments, func(d *evidence.Attachment) *evidence.Ref { return &d.Ref })
+	byRef(s.Messages, func(d *evidence.Message) *evidence.Ref { return &d.Ref })
+	byRef(s.Customers, func(d *evidence.Customer) *evidence.Ref { return &d.Ref })
+	byRef(s.Certificates, func(d *evidence.Certificate) *evidence.Ref { return &d.Ref })
+	slices.SortFunc(s.Gaps, func(a, b evidence.Gap) int {
+		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Field, b.Field), a.Since.Compare(b.Since), cmp.Compare(a.Reason, b.Reason))
+	})
+	s.Gaps = slices.Compact(s.Gaps)
+	slices.SortFunc(s.Coverage, func(a, b evidence.Coverage) int {
+		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Stream, b.Stream))
+	})
+}
+
+// byRef sorts documents by Ref. Several documents of one record keep the order
+// in which they were made, which is that of the mapping's kinds and rules.
+func byRef[T any](docs []T, ref func(*T) *evidence.Ref) {
+	cmpRef := func(a, b T) int { return ref(&a).Compare(*ref(&b)) }
+	if !slices.IsSortedFunc(docs, cmpRef) {
+		slices.SortStableFunc(docs, cmpRef)
+	}
+}

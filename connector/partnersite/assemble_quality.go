@@ -1,0 +1,314 @@
+package partnersite
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prmsync/prmsync/config"
+	"github.com/prmsync/prmsync/evidence"
+)
+
+// quality adds the figures that the partner reports, the sessions in which they
+// are looked at and the actions decided there.
+func (s *site) quality(snap *evidence.Snapshot) {
+	s.reports(snap)
+	s.reviews(snap)
+}
+
+// monthly are the metrics that are reported by the month; all others are weekly.
+var monthly = map[string]bool{
+	"impl.metric.satisfaction": true, "impl.metric.support_tat": true, "impl.metric.ready_tat": true,
+}
+
+// metricOf is the metric that a text stands for under the rule; "" when it
+// stands for none.
+func metricOf(rule *config.Rule, text string) string {
+	var ids []string
+	for id, t := range rule.Metrics {
+		if config.Like(t, text) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	return slices.Min(ids)
+}
+
+// goalMetrics says which metric a Quality Goal stands for: what the report
+// rules say of the doctypes that name a goal.
+func (s *site) goalMetrics() map[string]string {
+	out := map[string]string{}
+	rules := s.in.Mapping.Evidence[config.KindReport]
+	for i := range slices.Backward(rules) {
+		if rules[i].Metric == "goal" {
+			for id, goal := range rules[i].Metrics {
+				if old, ok := out[goal]; !ok || id < old {
+					out[goal] = id
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (s *site) metricOfGoal(goal string) string {
+	if id, ok := s.metrics[goal]; ok {
+		return id
+	}
+	for _, g := range sortedKeys(s.metrics) {
+		if config.Like(g, goal) {
+			return s.metrics[g]
+		}
+	}
+	return ""
+}
+
+func (s *site) reports(snap *evidence.Snapshot) {
+	forum := s.minutes()
+	for _, f := range s.findAll(config.KindReport) {
+		rule := f.rule
+		m := evidence.MetricReport{Ref: f.Ref, Project: f.project, On: f.on, Forum: forum[owner{f.Doctype, f.Name}]}
+		if rule.Metric == "" && len(rule.Metrics) == 1 {
+			m.Metric = sortedKeys(rule.Metrics)[0]
+		} else {
+			m.Metric = metricOf(rule, f.str(rule.Metric))
+		}
+		if m.Metric == "" {
+			continue
+		}
+		if f.Doctype == doctypeReview && m.Forum == (evidence.Ref{}) {
+			m.Forum = f.Ref
+		}
+		created := evidence.DateIn(f.Created, s.loc)
+		if created.After(m.On) {
+			m.On = created
+		}
+		var ok bool
+		if m.Period, ok = s.period(f, m.Metric); !ok {
+			continue
+		}
+		said := false
+		m.Value, m.HasValue, said = f.figure(rule.Value)
+		if rule.Scale != 0 {
+			m.Value *= rule.Scale
+		}
+		if !said {
+			continue // nobody wrote anything: a scheduler made the record
+		}
+		if when := f.firstFigure(rule.Value); when.After(m.On) {
+			m.On = when
+		}
+		if len(rule.NoValue) > 0 && holds(compile(rule.NoValue), f.record) {
+			m.Value, m.HasValue = 0, false
+		}
+		m.Target, m.HasTarget, _ = f.figure(rule.Target)
+		m.Remark = f.plain(cmp.Or(rule.Fields["remark"], "remark"))
+		snap.Reports = append(snap.Reports, m)
+	}
+}
+
+// period is the week or month that a report describes: the one that it names,
+// else the last that was over on its day.
+func (s *site) period(f found, metric string) (evidence.Period, bool) {
+	if f.rule.Period != "" {
+		text := f.str(f.rule.Period)
+		if w, err := evidence.ParseWeek(text); err == nil {
+			return evidence.Period{Week: w}, true
+		}
+		if m, err := evidence.ParseMonth(clip(text, 7)); err == nil {
+			if monthly[metric] || len(text) == 7 {
+				return evidence.Period{Month: m}, true
+			}
+			if d, err := evidence.ParseDate(text); err == nil && !d.IsZero() { // a day of the week
+				return evidence.Period{Week: d.Week()}, true
+			}
+		}
+		f.drift(f.rule.Period)
+		return evidence.Period{}, false
+	}
+	on := f.on
+	if on.IsZero() {
+		on = evidence.DateIn(f.Created, s.loc)
+	}
+	if on.IsZero() {
+		return evidence.Period{}, false
+	}
+	if monthly[metric] {
+		return evidence.Period{Month: on.YearMonth().Add(-1)}, true
+	}
+	return evidence.Period{Week: on.Week().Add(-1)}, true
+}
+
+// figure reads a number from a field or from the first row of a child table
+// that holds one. said tells that something was written at all.
+func (f found) figure(field string) (v float64, ok, said bool) {
+	if field == "" {
+		return 0, false, false
+	}
+	if table, child, isTable := strings.Cut(field, "."); isTable {
+		for _, w := range f.rows(table) {
+			v, rowOK, rowSaid := figureIn(w.fields[child])
+			said = said || rowSaid
+			if rowOK {
+				return v, true, true
+			}
+		}
+		return 0, false, said
+	}
+	return figureIn(f.value(field))
+}
+
+// number reads the figure alone.
+func (f found) number(field string) (float64, bool) {
+	v, ok, _ := f.figure(field)
+	return v, ok
+}
+
+func figureIn(v any) (n float64, ok, said bool) {
+	switch v := v.(type) {
+	case nil:
+		return 0, false, false
+	case string:
+		text := plainText(v)
+		n, ok = numberIn(text)
+		return n, ok, text != ""
+	}
+	n, ok = number(v)
+	return n, ok, ok
+}
+
+// numberIn finds the figure in a text: the one before a "%", else the first.
+// "4,33" and "1.234,5" are read as well as "4.33"; a number that is part of a
+// word ("CW46", "Q3") is none.
+func numberIn(text string) (float64, bool) {
+	var firstFound float64
+	have := false
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < '0' || c > '9' {
+			i++
+			continue
+		}
+		j := i
+		for j < len(text) && (text[j] >= '0' && text[j] <= '9' || (text[j] == '.' || text[j] == ',') && j+1 < len(text) && text[j+1] >= '0' && text[j+1] <= '9') {
+			j++
+		}
+		word := i > 0 && (text[i-1]|0x20 >= 'a' && text[i-1]|0x20 <= 'z' || text[i-1] >= 0x80 || text[i-1] == '.' || text[i-1] == '/')
+		if n, ok := decimal(text[i:j]); ok && !word && !afterWeek(text[:i]) {
+			if i > 0 && text[i-1] == '-' && (i == 1 || text[i-2] == ' ') {
+				n = -n
+			}
+			if strings.HasPrefix(strings.TrimLeft(text[j:], " \u00a0"), "%") {
+				return n, true
+			}
+			if !have {
+				firstFound, have = n, true
+			}
+		}
+		i = j
+	}
+	return firstFound, have
+}
+
+// afterWeek tells that the text ends in a word for "week", whose number is no
+// figure.
+func afterWeek(before string) bool {
+	before = strings.ToLower(strings.TrimRight(before, " .:#"))
+	for _, w := range []string{"cw", "kw", "week"} {
+		if strings.HasSuffix(before, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// decimal reads digits with points and commas: the last of the two kinds is the
+// decimal mark, a mark that repeats separates thousands.
+func decimal(s string) (float64, bool) {
+	dot, comma := strings.LastIndexByte(s, '.'), strings.LastIndexByte(s, ',')
+	switch {
+	case dot >= 0 && comma >= 0:
+		if dot > comma {
+			s = strings.ReplaceAll(s, ",", "")
+		} else {
+			s = strings.Replace(strings.ReplaceAll(s, ".", ""), ",", ".", 1)
+		}
+	case strings.Count(s, ",") == 1:
+		s = strings.Replace(s, ",", ".", 1)
+	case strings.Count(s, ",") > 1:
+		s = strings.ReplaceAll(s, ",", "")
+	case strings.Count(s, ".") > 1: // a date, a version or thousands: not a figure of ours
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return f, err == nil && f-f == 0
+}
+
+// firstFigure is the day on which our own captures first saw the report filled,
+// if they saw it empty before; else the zero date.
+func (f found) firstFigure(field string) evidence.Date {
+	empty := false
+	for _, v := range f.history {
+		if v.Gone {
+			continue
+		}
+		old := found{record: &record{Document: v, site: f.site}, rule: f.rule}
+		if _, _, said := old.figure(field); !said {
+			empty = true
+		} else if empty {
+			return evidence.DateIn(v.Modified, f.site.loc)
+		}
+	}
+	return evidence.Date{}
+}
+
+// minutes says which meeting a record was dealt with in, by the links in
+// Quality Meetings' minutes.
+func (s *site) minutes() map[owner]evidence.Ref {
+	out := map[owner]evidence.Ref{}
+	docs := s.docs[doctypeMeeting]
+	for i := range docs {
+		for _, w := range docs[i].rows("minutes") {
+			on := owner{w.str("document_type"), w.str("document_name")}
+			if _, ok := out[on]; !ok && on.name != "" {
+				out[on] = docs[i].Ref
+			}
+		}
+	}
+	return out
+}
+
+func (s *site) reviews(snap *evidence.Snapshot) {
+	for _, f := range s.findAll(config.KindReview) {
+		v := evidence.Review{
+			Ref: f.Ref, Goal: f.str(cmp.Or(f.rule.Fields["goal"], "goal")), On: f.on, By: f.str("modified_by"), Status: f.str("status"),
+		}
+		if v.On.IsZero() {
+			v.On = evidence.DateIn(f.Created, s.loc)
+		}
+		v.Metric = s.metricOfGoal(v.Goal)
+		// The daily job makes reviews that are born "Passed" and empty.
+		field := cmp.Or(f.rule.Value, "reviews.review")
+		if f.Doctype == doctypeReview || f.rule.Value != "" {
+			_, _, v.Filled = f.figure(field)
+		} else {
+			v.Filled = true
+		}
+		if f.Doctype == doctypeReview && (v.By == "Administrator" || v.By == "") {
+			v.Filled = false
+		}
+		snap.Reviews = append(snap.Reviews, v)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
