@@ -136,6 +136,9 @@ func decodeDoc(body []byte, key string) (Doc, error) {
 // decodeUnder reads the value under key of the outer object. A missing key is
 // nil: version 1 leaves it out where the result is null.
 func decodeUnder(body []byte, key string) (any, error) {
+	if _, err := weigh(body); err != nil {
+		return nil, err
+	}
 	var outer map[string]json.RawMessage
 	if err := json.Unmarshal(body, &outer); err != nil {
 		return nil, err
@@ -144,9 +147,6 @@ func decodeUnder(body []byte, key string) (any, error) {
 	if !ok {
 		return nil, nil
 	}
-	if depth(raw) > maxDepth {
-		return nil, errShape
-	}
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, err
@@ -154,38 +154,70 @@ func decodeUnder(body []byte, key string) (any, error) {
 	return v, nil
 }
 
-// maxDepth bounds nesting. Frappe's own answers stay below ten.
-const maxDepth = 64
+// Bounds on what is built from an answer. Frappe's own answers nest below ten
+// deep; a page of 2,000 rows with 100 fields is 200,000 values.
+const (
+	maxDepth  = 64
+	maxValues = 1_000_000
+)
 
-// depth returns the deepest nesting of a JSON text, stopping once it is over
-// maxDepth.
-func depth(b []byte) int {
-	n, top, quoted := 0, 0, false
+var (
+	errDeep = &Error{Category: Malformed, Hint: "the answer is nested deeper than any document"}
+	errBig  = &Error{Category: Oversized, Hint: "the answer holds more values than we accept; ask for fewer rows or fields"}
+	errMany = &Error{Category: Malformed, Hint: "more rows came than were asked for; the site ignores our page length"}
+)
+
+// weigh measures a JSON text before anything is built from it: rows counts the
+// objects inside the list of a page. It stops once a bound is passed.
+func weigh(b []byte) (rows int, err error) {
+	depth, values := 0, 0
 	for i := 0; i < len(b); i++ {
-		switch ch := b[i]; {
-		case quoted && ch == '\\':
-			i++
-		case ch == '"':
-			quoted = !quoted
-		case quoted:
-		case ch == '{' || ch == '[':
-			if n++; n > top {
-				if top = n; top > maxDepth {
-					return top
+		switch b[i] {
+		case '"':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
 				}
 			}
-		case ch == '}' || ch == ']':
-			n--
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return rows, refuse(errDeep)
+			}
+			values++
+			if depth == 3 {
+				rows++
+			}
+		case '}', ']':
+			depth--
+		case ',':
+			if values++; values > maxValues {
+				return rows, refuse(errBig)
+			}
 		}
 	}
-	return top
+	return rows, nil
+}
+
+// refuse copies a prepared error, since whoever reports it fills in the rest.
+func refuse(e *Error) error {
+	c := *e
+	return &c
 }
 
 // decodeRows reads {"data":[{…},…]} or {"message":[{…},…]}. The standard
 // scanner first proves the text to be JSON of bounded depth; only then does
 // go-json build the maps, three times as fast as encoding/json would.
-func decodeRows(body []byte) ([]Doc, error) {
-	if depth(body) > maxDepth || !json.Valid(body) {
+//
+// More rows than atMost, when that is not 0, are refused.
+func decodeRows(body []byte, atMost int) ([]Doc, error) {
+	n, err := weigh(body)
+	if err != nil {
+		return nil, err
+	}
+	if atMost > 0 && n > atMost {
+		return nil, refuse(errMany)
+	}
+	if !json.Valid(body) {
 		return nil, errShape
 	}
 	var page struct {

@@ -2,6 +2,8 @@ package frappe
 
 import (
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -150,7 +152,7 @@ func CategoryOf(err error) Category {
 // Only that moves the breaker: a refusal is an answer of a healthy site.
 func sick(err error) bool {
 	switch CategoryOf(err) {
-	case Unavailable, Unreachable, Timeout, Malformed:
+	case Unavailable, Unreachable, Timeout:
 		return true
 	}
 	return false
@@ -341,6 +343,8 @@ func (c *Client) netError(ctx context.Context, op string, err error) *Error {
 		e.Category, e.Hint, e.cause = Cancelled, "the work was stopped", context.Canceled
 	case ctx.Err() != nil:
 		e.Category, e.Hint, e.cause = Timeout, "the time given to the work ran out", context.DeadlineExceeded
+	case isDNS(err):
+		e.Hint = "the host name does not resolve; check the site's address"
 	case errors.As(err, &unknown):
 		e.Category, e.Hint = BadCertificate, "the certificate's issuer is not trusted; give ca_file if it is a private one"
 	case errors.As(err, &host):
@@ -349,12 +353,14 @@ func (c *Client) netError(ctx context.Context, op string, err error) *Error {
 		e.Category, e.Hint = BadCertificate, "the certificate has expired or is not valid yet; the site must renew it"
 	case errors.As(err, &invalid), errors.As(err, &verify):
 		e.Category, e.Hint = BadCertificate, "the certificate cannot be verified"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		e.Category, e.Hint = BadCertificate, "the site does not speak TLS at this address"
+	case isDial(err):
+		e.Hint = "no connection; the site is down, its host name is wrong or the way to it is blocked"
 	case isTimeout(err):
 		e.Category, e.Hint = Timeout, "no complete answer in time; the site is slow or the way to it is blocked"
-	case isDNS(err):
-		e.Hint = "the host name does not resolve; check the site's address"
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), isCorrupt(err):
+		e.Category, e.Hint = Malformed, "the compressed answer is damaged"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		e.Hint = "the connection broke in the middle"
 	default:
@@ -370,6 +376,16 @@ func isTimeout(err error) bool {
 
 func isDNS(err error) bool {
 	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
+}
+
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+func isCorrupt(err error) bool {
+	_, ok := errors.AsType[flate.CorruptInputError](err)
 	return ok
 }
 
@@ -496,10 +512,8 @@ func isJSON(h http.Header) bool {
 
 // redact removes the credentials from text of the site, which may echo headers.
 func (c *Client) redact(s string) string {
-	for _, secret := range []string{string(c.cfg.Secret), string(c.cfg.Key)} {
-		s = strings.ReplaceAll(s, secret, "redacted")
-	}
-	return s
+	key, secret, _ := strings.Cut(c.token(), ":")
+	return strings.NewReplacer(secret, "redacted", key, "redacted").Replace(s)
 }
 
 // looksLikePage reports whether body begins like an HTML document.

@@ -27,11 +27,13 @@ type request struct {
 	query   url.Values
 	body    any // encoded as JSON
 	form    func(*resty.Request)
-	guest   bool   // without credentials
-	accept  string // application/json when empty
-	max     int64  // bytes of the reply; Config.MaxBody when 0
-	probe   bool   // identity probe: passes the gate, confirms nothing
-	once    bool   // no repetition, even of a read
+	guest   bool          // without credentials
+	accept  string        // application/json when empty
+	max     int64         // bytes of the reply; Config.MaxBody when 0
+	probe   bool          // identity probe: passes the gate, confirms nothing
+	once    bool          // no repetition, even of a read
+	reads   bool          // only reads, though it is posted
+	took    time.Duration // set by the exchange: time to the first byte of the answer
 	// stream takes the body of a success instead of read's buffer.
 	stream func(*http.Response) error
 }
@@ -68,7 +70,7 @@ func (c *Client) do(ctx context.Context, r *request, read func(body []byte) erro
 			return nil
 		}
 		e, ok := errors.AsType[*Error](err)
-		if !ok || r.verb() != http.MethodGet || r.once || try >= c.cfg.Retries || !repeatable(e) {
+		if !ok || r.verb() != http.MethodGet && !r.reads || r.once || try >= c.cfg.Retries || !repeatable(e) {
 			return err
 		}
 		wait := min(c.cfg.MinWait<<try, c.cfg.MaxWait)
@@ -94,7 +96,8 @@ func (c *Client) do(ctx context.Context, r *request, read func(body []byte) erro
 func repeatable(e *Error) bool {
 	switch e.Category {
 	case Unavailable, Unreachable, Timeout, Malformed:
-		// Maintenance lasts longer than any pause we would make.
+		// Maintenance lasts longer than any pause we would make, and who let us
+		// wait two minutes in vain is not asked the same again.
 		return e.Kind != "SessionStopped" && !errors.Is(e.cause, context.DeadlineExceeded)
 	case RateLimited:
 		return e.Status != 0
@@ -107,18 +110,27 @@ func (c *Client) attempt(ctx context.Context, r *request, read func([]byte) erro
 	if ctx.Err() != nil {
 		return c.count(c.netError(ctx, r.op, ctx.Err()))
 	}
-	if !r.probe && !r.guest {
-		if err := c.pass(ctx, r); err != nil {
+	withKey := !r.probe && !r.guest
+	for {
+		if withKey {
+			if err := c.pass(ctx, r); err != nil {
+				return err
+			}
+		}
+		if err := c.ready(ctx, r.op); err != nil {
 			return err
 		}
-	}
-	if err := c.ready(ctx, r.op); err != nil {
-		return err
-	}
-	select {
-	case c.slots <- struct{}{}:
-	case <-ctx.Done():
-		return c.count(c.netError(ctx, r.op, ctx.Err()))
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return c.count(c.netError(ctx, r.op, ctx.Err()))
+		}
+		if !withKey || c.gate.clear() {
+			break
+		}
+		// The key came under suspicion while we queued.
+		<-c.slots
+		c.gate.settled()
 	}
 	done, err := c.breaker.Allow()
 	if err != nil {
@@ -127,6 +139,13 @@ func (c *Client) attempt(ctx context.Context, r *request, read func([]byte) erro
 			Hint: "the site failed several times in a row; it is left alone for a while"})
 	}
 	e := c.exchange(ctx, r, read, again)
+	suspicious := false
+	if e != nil && withKey {
+		switch e.Category {
+		case Unauthorized, Forbidden, LoginPage:
+			suspicious = c.gate.doubt(c.now())
+		}
+	}
 	<-c.slots
 	if e == nil {
 		done(nil)
@@ -134,11 +153,8 @@ func (c *Client) attempt(ctx context.Context, r *request, read func([]byte) erro
 	}
 	done(e)
 	c.count(e)
-	if !r.probe && !r.guest {
-		switch e.Category {
-		case Unauthorized, Forbidden, LoginPage:
-			c.suspect(ctx, e)
-		}
+	if suspicious {
+		c.suspect(ctx, e)
 	}
 	return e
 }
@@ -159,7 +175,7 @@ func (c *Client) exchange(ctx context.Context, r *request, read func([]byte) err
 		req.SetHeader("Accept", r.accept)
 	}
 	if !r.guest {
-		req.SetAuthToken(string(c.cfg.Key) + ":" + string(c.cfg.Secret))
+		req.SetAuthToken(c.token())
 	}
 	sent := 0
 	if r.body != nil {
@@ -178,6 +194,7 @@ func (c *Client) exchange(ctx context.Context, r *request, read func([]byte) err
 	start := time.Now() // a duration is measured, not an instant: the clock of tests does not matter
 	resp, err := req.Execute(r.verb(), r.target())
 	took := time.Since(start)
+	r.took = took
 	if err != nil || resp == nil || resp.RawResponse == nil {
 		if err == nil {
 			err = io.ErrUnexpectedEOF

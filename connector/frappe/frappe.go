@@ -89,12 +89,13 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(siteName(c.URL))
 // A Client talks to one site. It is safe for concurrent use; Close releases
 // its connections.
 type Client struct {
-	cfg  Config
-	site string // scheme and host, as errors and logs name the site
-	http *resty.Client
-	idle func()
-	log  *slog.Logger
-	now  func() time.Time
+	cfg   Config        // without Key and Secret
+	token func() string // a function, because no formatting verb looks into one
+	site  string        // scheme and host, as errors and logs name the site
+	http  *resty.Client
+	idle  func()
+	log   *slog.Logger
+	now   func() time.Time
 
 	slots   chan struct{} // one per request in flight
 	pace    *rate.Limiter // milliseconds of the site's time
@@ -136,8 +137,8 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Secret == "" {
 		bad = append(bad, errors.New("secret: empty; create one under User > Settings > API Access"))
 	}
-	if strings.ContainsAny(string(cfg.Key+cfg.Secret), " \t\r\n:") {
-		bad = append(bad, errors.New("key or secret: holds a space, a colon or a line break; check how it was copied"))
+	if strings.ContainsFunc(string(cfg.Key+cfg.Secret), func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
+		bad = append(bad, errors.New("key or secret: holds a space, a colon, a line break or no ASCII; check how it was copied"))
 	}
 	var proxy *url.URL
 	if cfg.Proxy != "" {
@@ -155,8 +156,11 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.Join(bad...)
 	}
 
+	token := string(cfg.Key + ":" + cfg.Secret)
+	cfg.Key, cfg.Secret = "", ""
 	c := &Client{
 		cfg:     cfg,
+		token:   func() string { return token },
 		site:    u.Scheme + "://" + u.Host,
 		log:     cfg.Logger,
 		now:     cfg.Clock,
@@ -182,6 +186,12 @@ func New(cfg Config) (*Client, error) {
 
 // Close drops the idle connections. Requests under way end by themselves.
 func (c *Client) Close() { c.idle() }
+
+// String names the site and no credential.
+func (c *Client) String() string { return "frappe.Client(" + c.site + ")" }
+
+// GoString is String: a Client never prints its credentials.
+func (c *Client) GoString() string { return c.String() }
 
 // Site returns scheme and host of the site, as errors name it.
 func (c *Client) Site() string { return c.site }

@@ -113,6 +113,7 @@ func (r *request) postList(doctype string) *request {
 		}
 	}
 	p := *r
+	p.reads = true
 	p.method, p.path, p.query, p.body = http.MethodPost, "/api/method/frappe.client.get_list", nil, body
 	return &p
 }
@@ -130,7 +131,7 @@ func (c *Client) list(ctx context.Context, q ListQuery) (rows []Doc, took time.D
 		return nil, 0, c.misuse("list", "no doctype is named")
 	}
 	r := c.listRequest(q)
-	start := time.Now()
+	limit, _ := strconv.Atoi(r.query.Get("limit_page_length"))
 	if r.tooLong() {
 		switch {
 		case !c.cfg.ReadOnly:
@@ -143,11 +144,11 @@ func (c *Client) list(ctx context.Context, q ListQuery) (rows []Doc, took time.D
 		}
 	}
 	err = c.do(ctx, r, func(body []byte) error {
-		rows, err = decodeRows(body)
+		rows, err = decodeRows(body, limit)
 		return err
 	})
 	if err != nil {
-		return nil, time.Since(start), err
+		return nil, r.took, err
 	}
 	if r.query.Get("fields") == `["*"]` && len(q.Fields) > 0 {
 		for _, row := range rows {
@@ -159,7 +160,7 @@ func (c *Client) list(ctx context.Context, q ListQuery) (rows []Doc, took time.D
 		}
 	}
 	c.stats.rows(len(rows))
-	return rows, time.Since(start), nil
+	return rows, r.took, nil
 }
 
 func (c *Client) misuse(op, what string) error {
@@ -352,7 +353,8 @@ type scan struct {
 	checked bool // hidden was determined
 
 	at       Cursor // keyset position
-	out      Cursor // what the caller may store: never behind Since
+	out      Cursor // what the caller may store: never behind Since, never in the future
+	latest   string // the newest modified that out may take
 	untimed  bool   // walking rows without modified, by name
 	boundary map[string]bool
 	size     int
@@ -365,6 +367,16 @@ func (c *Client) newScan(doctype string, o ScanOptions) (*scan, error) {
 	s := &scan{c: c, doctype: doctype, o: o, fields: with(o.Fields, "name", "modified"), at: o.Since, out: o.Since, size: o.PageSize}
 	if s.size == 0 {
 		s.size = c.pageSize(doctype)
+	}
+	if m := c.remembered(doctype); m != nil {
+		s.fields, s.unknown = m.Known(s.fields)
+	}
+	// Nothing can have been written later than now, wherever the site is. A
+	// cursor beyond that, from an import or a wrong clock, would hide every later
+	// change.
+	s.latest = FormatTime(c.now().Add(farthest), time.UTC)
+	if o.Zone != nil {
+		s.latest = FormatTime(c.now().Add(time.Hour), o.Zone)
 	}
 	if o.ByName {
 		s.at.Modified = ""
@@ -431,7 +443,7 @@ func (s *scan) next(ctx context.Context) (Page, error) {
 		default:
 			s.untimed = false
 			s.at = Cursor{Modified: modified, Name: name}
-			if newer(s.at, s.out) {
+			if newer(s.at, s.out) && modified <= s.latest {
 				s.out = s.at
 			}
 		}
@@ -488,7 +500,7 @@ func (s *scan) fetch(ctx context.Context) ([]Doc, error) {
 			s.c.adapt(s.doctype, s.size, len(rows), took)
 			s.look(rows)
 			return rows, nil
-		case CategoryOf(err) == Oversized && s.size > 1:
+		case CategoryOf(err) == Oversized && s.size > 1, CategoryOf(err) == Timeout && ctx.Err() == nil && s.size > minPage:
 			s.size /= 2
 			s.c.setPageSize(s.doctype, s.size)
 		case s.mayBeUnknownField(err):
@@ -509,7 +521,7 @@ func (s *scan) mayBeUnknownField(err error) bool {
 
 // drop asks the site's meta which fields it has and leaves out the others.
 func (s *scan) drop(ctx context.Context) (bool, error) {
-	s.c.forget(s.doctype)
+	s.c.Forget(s.doctype)
 	m, err := s.c.Meta(ctx, s.doctype)
 	if err != nil {
 		return false, err

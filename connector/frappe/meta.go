@@ -109,11 +109,8 @@ type metaEntry struct {
 // It needs no right on the doctype. What is returned is shared: do not change
 // it. Forbidden and NotFound both mean that the site does not have the doctype.
 func (c *Client) Meta(ctx context.Context, doctype string) (*Meta, error) {
-	c.mu.Lock()
-	e, ok := c.metas[doctype]
-	c.mu.Unlock()
-	if ok && c.now().Sub(e.at) < c.cfg.MetaTTL {
-		return e.meta, nil
+	if m := c.remembered(doctype); m != nil {
+		return m, nil
 	}
 	v, err, _ := c.flight.Do(doctype, func() (any, error) { return c.readMeta(ctx, doctype) })
 	if err != nil {
@@ -139,11 +136,19 @@ func (c *Client) readMeta(ctx context.Context, doctype string) (*Meta, error) {
 	return m, nil
 }
 
+// remembered returns a meta that is not too old, or nil.
+func (c *Client) remembered(doctype string) *Meta {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.metas[doctype]; ok && c.now().Sub(e.at) < c.cfg.MetaTTL {
+		return e.meta
+	}
+	return nil
+}
+
 // Forget drops what is remembered of a doctype, for a caller that has learnt of
 // a change.
-func (c *Client) Forget(doctype string) { c.forget(doctype) }
-
-func (c *Client) forget(doctype string) {
+func (c *Client) Forget(doctype string) {
 	c.mu.Lock()
 	delete(c.metas, doctype)
 	c.mu.Unlock()

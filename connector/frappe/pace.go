@@ -120,6 +120,7 @@ type gate struct {
 	mu     sync.Mutex
 	probe  sync.Mutex // held while a probe is under way
 	closed bool
+	doubts int       // answers that a probe has yet to explain
 	until  time.Time // no probe before this
 	good   time.Time // when the key was last seen to work
 	user   string    // whom it belongs to; "" when not known
@@ -147,6 +148,39 @@ func (g *gate) shut(until time.Time, e *Error) {
 	g.closed, g.until, g.last = true, until, e
 }
 
+// doubt notes an answer that may mean a refused key, and holds the others back
+// until suspect has looked into it. It is false when a probe has just shown the
+// key to be good.
+func (g *gate) doubt(now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed && !g.good.IsZero() && now.Sub(g.good) < goodFor {
+		return false
+	}
+	g.doubts++
+	return true
+}
+
+func (g *gate) trust() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.doubts--
+}
+
+// clear reports whether requests with the key may be sent right now.
+func (g *gate) clear() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.closed && g.doubts == 0
+}
+
+// settled waits until no probe is under way.
+func (g *gate) settled() {
+	g.probe.Lock()
+	defer g.probe.Unlock()
+}
+
+// fresh reports whether a probe has shown the key to be good a moment ago.
 func (g *gate) fresh(now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -180,6 +214,7 @@ func (c *Client) pass(ctx context.Context, r *request) error {
 func (c *Client) suspect(ctx context.Context, e *Error) {
 	c.gate.probe.Lock()
 	defer c.gate.probe.Unlock()
+	defer c.gate.trust()
 	if closed, _, _, _ := c.gate.state(c.now()); closed || c.gate.fresh(c.now()) {
 		return
 	}

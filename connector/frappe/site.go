@@ -236,7 +236,7 @@ var (
 // boot finds zone and date format in the page's boot object, by decoding it or,
 // where a version writes it otherwise, by their names.
 func boot(page []byte) (zone, format string) {
-	if _, rest, ok := bytes.Cut(page, []byte("frappe.boot = ")); ok && depth(rest[:min(len(rest), 1<<20)]) <= maxDepth {
+	if _, rest, ok := bytes.Cut(page, []byte("frappe.boot = ")); ok {
 		var b struct {
 			TimeZone struct {
 				System string `json:"system"`

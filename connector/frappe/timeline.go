@@ -57,7 +57,7 @@ const (
 func (c *Client) Communications(ctx context.Context, doctype, name string) iter.Seq2[[]Doc, error] {
 	return func(yield func([]Doc, error) bool) {
 		seen := map[string]bool{}
-		for start := 0; ; start += mailPage - mailOverlap {
+		for start, again := 0, 0; ; start += mailPage - mailOverlap {
 			r := &request{op: "read mails of " + doctype, doctype: doctype, name: name}
 			v, err := c.call(ctx, r, "frappe.desk.form.load.get_communications",
 				map[string]any{"doctype": doctype, "name": name, "start": start, "limit": mailPage})
@@ -66,6 +66,12 @@ func (c *Client) Communications(ctx context.Context, doctype, name string) iter.
 				return
 			}
 			rows := Doc{"m": v}.Rows("m")
+			if start > 0 && len(rows) > 0 && !seen[rows[0].Name()] && again < 3 {
+				// More went away than the pages overlap: read from the top again.
+				again++
+				start = mailOverlap - mailPage
+				continue
+			}
 			fresh := make([]Doc, 0, len(rows))
 			for _, m := range rows {
 				if !seen[m.Name()] {

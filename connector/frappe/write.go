@@ -22,7 +22,7 @@ func lost(err error) bool {
 		return false
 	}
 	switch e.Category {
-	case Unreachable, Timeout, Malformed, Oversized, LoginPage:
+	case Unreachable, Timeout, Malformed, Oversized:
 		return true
 	case Unavailable:
 		// A proxy's page says nothing about the site; Frappe's own error means
@@ -71,8 +71,11 @@ func (c *Client) Insert(ctx context.Context, doctype, key string, fields map[str
 			doc, err = decodeDoc(body, "data")
 			return err
 		})
-		if err == nil {
+		if err == nil && doc.Name() != "" {
 			return Inserted{Name: doc.Name(), Modified: doc.Modified()}, nil
+		}
+		if err == nil {
+			err = c.count(&Error{Op: r.op, Site: c.site, Status: http.StatusOK, Category: Malformed, Hint: "the site did not name the document it made"})
 		}
 		taken := CategoryOf(err) == Duplicate
 		if !taken && !lost(err) && !busy(err) {
