@@ -182,10 +182,12 @@ type Sample struct {
 
 // SampleItem is one drawn or added item.
 type SampleItem struct {
-	Ref    evidence.Ref
-	Label  string
-	Added  bool // by a person, with Reason
-	Reason string
+	Ref   evidence.Ref
+	Label string
+	Added bool // by a person, with Reason
+	// Removed by a person, with Reason: still listed, no longer judged.
+	Removed bool
+	Reason  string
 }
 
 // Assessment is all verdicts of one kind for one partner at an instant.
