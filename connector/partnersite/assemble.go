@@ -251,7 +251,11 @@ func location(zone string) *time.Location {
 func (s *site) assemble(snap *evidence.Snapshot) {
 	s.delivery(snap)
 	s.support(snap)
+	s.selling(snap)
 	s.quality(snap)
+	s.house(snap)
+	s.people(snap)
+	s.history(snap)
 }
 
 func sortSnapshot(s *evidence.Snapshot) {
@@ -262,10 +266,27 @@ func sortSnapshot(s *evidence.Snapshot) {
 	byRef(s.Reports, func(d *evidence.MetricReport) *evidence.Ref { return &d.Ref })
 	byRef(s.Meetings, func(d *evidence.Meeting) *evidence.Ref { return &d.Ref })
 	byRef(s.Reviews, func(d *evidence.Review) *evidence.Ref { return &d.Ref })
-	byRef(s.Attachments, func(d *evidence.Attachment) *evidence.Ref { return &d.Ref })
+	byRef(s.Actions, func(d *evidence.Action) *evidence.Ref { return &d.Ref })
 	byRef(s.Messages, func(d *evidence.Message) *evidence.Ref { return &d.Ref })
+	byRef(s.Leads, func(d *evidence.Lead) *evidence.Ref { return &d.Ref })
+	byRef(s.Deals, func(d *evidence.Deal) *evidence.Ref { return &d.Ref })
+	byRef(s.Quotations, func(d *evidence.Quotation) *evidence.Ref { return &d.Ref })
+	byRef(s.Orders, func(d *evidence.Order) *evidence.Ref { return &d.Ref })
+	byRef(s.Invoices, func(d *evidence.Invoice) *evidence.Ref { return &d.Ref })
+	byRef(s.Contracts, func(d *evidence.Contract) *evidence.Ref { return &d.Ref })
 	byRef(s.Customers, func(d *evidence.Customer) *evidence.Ref { return &d.Ref })
+	byRef(s.Attachments, func(d *evidence.Attachment) *evidence.Ref { return &d.Ref })
+	byRef(s.Procedures, func(d *evidence.Procedure) *evidence.Ref { return &d.Ref })
+	byRef(s.Agreements, func(d *evidence.Agreement) *evidence.Ref { return &d.Ref })
+	byRef(s.Calendars, func(d *evidence.Calendar) *evidence.Ref { return &d.Ref })
 	byRef(s.Certificates, func(d *evidence.Certificate) *evidence.Ref { return &d.Ref })
+	byRef(s.People, func(d *evidence.Person) *evidence.Ref { return &d.Ref })
+	byRef(s.Trainings, func(d *evidence.Training) *evidence.Ref { return &d.Ref })
+	byRef(s.Dashboards, func(d *evidence.Dashboard) *evidence.Ref { return &d.Ref })
+	byRef(s.Controls, func(d *evidence.Control) *evidence.Ref { return &d.Ref })
+	byRef(s.Feedback, func(d *evidence.Feedback) *evidence.Ref { return &d.Ref })
+	byRef(s.Deletions, func(d *evidence.Deletion) *evidence.Ref { return &d.Ref })
+	slices.SortStableFunc(s.Changes, func(a, b evidence.Change) int { return cmp.Or(a.Ref.Compare(b.Ref), a.At.Compare(b.At)) })
 	slices.SortFunc(s.Gaps, func(a, b evidence.Gap) int {
 		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Kind, b.Kind),
 			cmp.Compare(a.Field, b.Field), a.Since.Compare(b.Since), cmp.Compare(a.Reason, b.Reason))

@@ -301,7 +301,7 @@ func (s *site) lose(file map[string]any) {
 	doctype, _ := spell(file["attached_to_doctype"])
 	name, _ := spell(file["attached_to_name"])
 	if name != "" {
-		s.index.lostFiles[owner{short(doctype), short(name)}] = true
+		s.index.lostFiles[owner{cut(doctype), cut(name)}] = true
 	}
 }
 

@@ -2,6 +2,8 @@ package partnersite
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -61,4 +63,275 @@ func (s *site) moment(v any) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// history adds what was seen to change and to vanish.
+func (s *site) history(snap *evidence.Snapshot) {
+	s.changes(snap)
+	s.deletions(snap)
+}
+
+// tellsNothing are fields whose changes are bookkeeping of the site.
+var tellsNothing = map[string]bool{
+	"modified": true, "modified_by": true, "creation": true, "owner": true, "idx": true, "lft": true, "rgt": true, "old_parent": true,
+	"name": true, "doctype": true, "_seen": true, "_liked_by": true, "_comments": true, "_user_tags": true, "__islocal": true,
+	"depends_on_tasks": true, "parent": true, "parentfield": true, "parenttype": true,
+}
+
+func (s *site) changes(snap *evidence.Snapshot) {
+	docs := s.docs[doctypeVersion]
+	for i := range docs {
+		s.versionChanges(snap, &docs[i])
+	}
+	for _, h := range s.edited {
+		last := -1
+		for i := range h {
+			if h[i].Gone {
+				continue
+			}
+			if last >= 0 {
+				s.captured(snap, &h[last], &h[i])
+			}
+			last = i
+		}
+	}
+}
+
+// versionChanges reads one Version: what a user changed in one save.
+func (s *site) versionChanges(snap *evidence.Snapshot, r *record) {
+	on := s.ref(r.str("ref_doctype"), r.str("docname"))
+	if on.Name == "" || on.Doctype == "Company" || on.Doctype == "User" { // the site's own household
+		return
+	}
+	var data struct {
+		Changed    [][]any `json:"changed"`
+		RowChanged [][]any `json:"row_changed"`
+		Added      [][]any `json:"added"`
+		Removed    [][]any `json:"removed"`
+	}
+	text, _ := r.value("data").(string)
+	if len(text) > 1<<20 || text != "" && json.Unmarshal([]byte(text), &data) != nil {
+		r.drift("data")
+		return
+	}
+	add := func(field string, from, to any) {
+		if tellsNothing[field] || field == "" {
+			return
+		}
+		snap.Changes = append(snap.Changes, evidence.Change{
+			Ref: on, Field: cut(field), From: s.shown(from), To: s.shown(to), At: r.Created, By: r.Ref.Owner,
+		})
+	}
+	for _, c := range bounded(data.Changed) {
+		if field, ok := element(c, 0).(string); ok && len(c) >= 3 {
+			add(field, c[1], c[2])
+		}
+	}
+	for _, c := range bounded(data.RowChanged) {
+		table, _ := element(c, 0).(string)
+		fields, _ := element(c, 3).([]any)
+		for _, f := range bounded(fields) {
+			if c, ok := f.([]any); ok && len(c) >= 3 {
+				if field, ok := c[0].(string); ok && !tellsNothing[field] {
+					add(table+"."+field, c[1], c[2])
+				}
+			}
+		}
+	}
+	for _, c := range bounded(data.Added) {
+		table, _ := element(c, 0).(string)
+		add(table, "", "row added")
+	}
+	for _, c := range bounded(data.Removed) {
+		table, _ := element(c, 0).(string)
+		add(table, "row removed", "")
+	}
+}
+
+func element(list []any, i int) any {
+	if i >= len(list) {
+		return nil
+	}
+	return list[i]
+}
+
+// bounded cuts a list that one save cannot have made.
+func bounded[T any](list []T) []T { return list[:min(len(list), 500)] }
+
+// shown is a value of a Version as it would be stored: versions keep dates in
+// the site's display format.
+func (s *site) shown(v any) string {
+	text, _ := spell(v)
+	if iso, ok := s.isoDate(text); ok {
+		return iso
+	}
+	return plainText(text)
+}
+
+// isoDate reads a date or time in the site's display format and spells it as it
+// is stored. A text that is not wholly one is left alone.
+func (s *site) isoDate(text string) (string, bool) {
+	form, ok := displayForms[s.in.DateFormat]
+	if !ok || len(text) < len(form) || text[0] < '0' || text[0] > '9' {
+		return "", false
+	}
+	d, err := time.Parse(form, text[:len(form)])
+	if err != nil || d.Year() < 1900 || d.Year() > 2200 {
+		return "", false
+	}
+	rest := text[len(form):]
+	switch len(rest) {
+	case 0:
+		return d.Format(time.DateOnly), true
+	case len(" 15:04"), len(" 15:04:05"), len(" 15:04:05.000000"):
+		for _, clock := range []string{" 15:04:05", " 15:04"} {
+			if t, err := time.Parse(clock, rest); err == nil {
+				return d.Format(time.DateOnly) + t.Format(" 15:04:05"), true
+			}
+		}
+	}
+	return "", false
+}
+
+// displayForms are Frappe's date formats.
+var displayForms = map[string]string{
+	"yyyy-mm-dd": "2006-01-02", "dd-mm-yyyy": "02-01-2006", "dd/mm/yyyy": "02/01/2006", "dd.mm.yyyy": "02.01.2006",
+	"mm/dd/yyyy": "01/02/2006", "mm-dd-yyyy": "01-02-2006",
+}
+
+// captured compares two versions that we saw ourselves. A field that only one of
+// them has, of a record that the site did not touch, is one that we did not read
+// before: no change.
+func (s *site) captured(snap *evidence.Snapshot, a, b *evidence.Document) {
+	if a.Hash == b.Hash && a.Hash != "" {
+		return
+	}
+	ref := b.Ref
+	ref.Site = s.in.Site.Key
+	by, _ := b.Fields["modified_by"].(string)
+	untouched := a.Stamp == b.Stamp
+	if untouched {
+		by = "" // the site's own jobs leave no name
+	}
+	add := func(field, from, to string) {
+		snap.Changes = append(snap.Changes, evidence.Change{Ref: ref, Field: cut(field), From: from, To: to, At: b.Seen, By: cut(by), Own: true})
+	}
+	for _, f := range fieldsOf(a.Fields, b.Fields) {
+		x, inA := a.Fields[f]
+		y, inB := b.Fields[f]
+		if tellsNothing[f] || untouched && inA != inB {
+			continue
+		}
+		xs, xIsTable := x.([]any)
+		ys, yIsTable := y.([]any)
+		if xIsTable || yIsTable {
+			compareRows(add, f, xs, ys)
+			continue
+		}
+		from, _ := spell(x)
+		to, _ := spell(y)
+		if from != to && !(blank(from) && blank(to)) {
+			add(f, plainText(from), plainText(to))
+		}
+	}
+}
+
+// blank tells what Frappe does not tell apart: no value, an unticked box, zero.
+func blank(s string) bool { return s == "" || s == "0" }
+
+func compareRows(add func(field, from, to string), table string, a, b []any) {
+	if len(a) != len(b) {
+		add(table, rowCount(len(a)), rowCount(len(b)))
+		return
+	}
+	for i := range min(len(a), maxTableRows) {
+		x, _ := a[i].(map[string]any)
+		y, _ := b[i].(map[string]any)
+		for _, f := range fieldsOf(x, y) {
+			from, _ := spell(x[f])
+			to, _ := spell(y[f])
+			if !tellsNothing[f] && from != to && !(blank(from) && blank(to)) {
+				add(table+"."+f, plainText(from), plainText(to))
+			}
+		}
+	}
+}
+
+func rowCount(n int) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return strconv.Itoa(n) + " rows"
+}
+
+// fieldsOf lists the fields of two versions, sorted.
+func fieldsOf(a, b map[string]any) []string {
+	out := make([]string, 0, len(a))
+	for f := range a {
+		out = append(out, f)
+	}
+	for f := range b {
+		if _, ok := a[f]; !ok {
+			out = append(out, f)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// deletions joins what the site admits with what we saw vanish.
+func (s *site) deletions(snap *evidence.Snapshot) {
+	admitted := map[owner]*record{}
+	docs := s.docs[doctypeDeleted]
+	readable := len(docs) > 0 || slices.ContainsFunc(s.in.Coverage, func(c evidence.Coverage) bool {
+		return c.Stream == doctypeDeleted && !c.LastSuccess.IsZero()
+	})
+	for i := range docs {
+		r := &docs[i]
+		on := owner{r.str("deleted_doctype"), r.str("deleted_name")}
+		if on.name == "" {
+			continue
+		}
+		if old := admitted[on]; old == nil || old.Created.Before(r.Created) {
+			admitted[on] = r
+		}
+	}
+	for _, h := range s.gone {
+		last := h[len(h)-1]
+		d := evidence.Deletion{Ref: last.Ref, At: last.Seen, RenamedTo: last.RenamedTo}
+		for _, v := range slices.Backward(h) {
+			if !v.Gone { // the version that was there last says more than the one that was not
+				d.Ref = v.Ref
+				break
+			}
+		}
+		d.Ref.Site = s.in.Site.Key
+		on := owner{last.Doctype, last.Name}
+		if r := admitted[on]; r != nil && d.RenamedTo == "" {
+			d.At, d.By = r.Created, r.Ref.Owner
+			if r.flag("restored") {
+				d.RenamedTo = r.str("new_name")
+			}
+			delete(admitted, on)
+		} else if d.RenamedTo == "" {
+			d.Permanent = readable
+		}
+		snap.Deletions = append(snap.Deletions, d)
+	}
+	for i := range docs {
+		r := &docs[i]
+		on := owner{r.str("deleted_doctype"), r.str("deleted_name")}
+		if admitted[on] != r {
+			continue
+		}
+		d := evidence.Deletion{Ref: evidence.Ref{Site: s.in.Site.Key, Doctype: on.doctype, Name: on.name, Seen: r.Seen}, At: r.Created, By: r.Ref.Owner}
+		if was := deletedFields(r); was != nil {
+			d.Created, d.Modified = s.moment(was["creation"]), s.moment(was["modified"])
+			d.Ref.Owner, _ = was["owner"].(string)
+		}
+		if r.flag("restored") {
+			d.RenamedTo = r.str("new_name")
+		}
+		snap.Deletions = append(snap.Deletions, d)
+	}
 }

@@ -197,3 +197,120 @@ Zeidler Druck ERP: UAT 2026-07-24 by file (TASK-2026-00163)
 Zeidler Druck ERP: Training 2026-08-05 without proof, proof lost (TASK-2026-00165)
 Zeidler Druck ERP: Go-live 2026-08-14 by file (TASK-2026-00167)
 `
+
+func TestMeridiansInvoicesAreFoundThreeWays(t *testing.T) {
+	t.Parallel()
+	s := partnersite.Assemble(meridian(t))
+	var got []string
+	for _, v := range s.Invoices {
+		line := v.Name + " " + v.On.String() + " " + strings.Join(v.Projects, ",")
+		if v.Return {
+			line += " credit note"
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"ACC-SINV-2026-00001 2026-02-16 PROJ-0001", // by project
+		"ACC-SINV-2026-00002 2026-04-27 PROJ-0002", // only by its item
+		"ACC-SINV-2026-00003 2026-05-11 PROJ-0002 credit note",
+		"ACC-SINV-2026-00004 2026-05-18 PROJ-0003",
+		"ACC-SINV-2026-00005 2026-07-06 PROJ-0004", // only by the order
+		"ACC-SINV-2026-00006 2026-10-12 PROJ-0005",
+		"ACC-SINV-2026-00007 2026-03-23 PROJ-0006", // only by the order
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("invoices (-want +got):\n%s", diff)
+	}
+}
+
+func TestMeridiansReports(t *testing.T) {
+	t.Parallel()
+	s := partnersite.Assemble(meridian(t))
+	byName := map[string]evidence.MetricReport{}
+	for _, r := range s.Reports {
+		byName[r.Name] = r
+	}
+	tests := []struct {
+		name, metric, period, on string
+		value                    float64
+		has                      bool
+		remark                   string
+	}{
+		{"WM-2026-W41-043", "sales.metric.sales_feedback", "2026-W41", "2026-10-17", 4, true, ""}, // entered late, on Saturday
+		{"WM-2026-W36-038", "sales.metric.sales_feedback", "2026-W36", "2026-09-07", 0, false, "Nothing to report this week"},
+		{"WM-2026-W39-029", "sales.metric.demo_feedback", "2026-W39", "2026-09-28", 0, false, "Nothing to report this week"},
+		{"WM-2026-W40-006", "impl.metric.overdue_pct", "2026-W40", "2026-10-05", 0, true, ""}, // a true zero
+		{"WM-2026-W40-054", "support.metric.sla", "2026-W40", "2026-10-05", 75, true, "See action of this week"},
+		{"QA-REV-00080", "impl.metric.satisfaction", "2026-10", "2026-11-02", 4.333, true, ""},
+		{"QA-REV-00087", "impl.metric.ready_tat", "2026-09", "2026-10-02", 0, false, ""}, // "None this month."
+		{"QA-REV-00076", "support.metric.sla", "2026-W45", "2026-11-09", 75, true, ""},   // "<p>75 %</p>"
+	}
+	for _, tt := range tests {
+		r, ok := byName[tt.name]
+		if !ok {
+			t.Errorf("%s is missing", tt.name)
+			continue
+		}
+		if r.Metric != tt.metric || r.Period.String() != tt.period || r.On.String() != tt.on || r.Value != tt.value || r.HasValue != tt.has || r.Remark != tt.remark {
+			t.Errorf("%s: %s %s on %v, %v (%t) %q; want %+v", tt.name, r.Metric, r.Period, r.On, r.Value, r.HasValue, r.Remark, tt)
+		}
+	}
+	if r := byName["QA-REV-00080"]; !r.HasTarget || r.Target != 4 || r.Forum.Name == "" {
+		t.Errorf("QA-REV-00080: target %v (%t), forum %q; want 4 out of \">= 4\" and a forum", r.Target, r.HasTarget, r.Forum.Name)
+	}
+}
+
+func TestMeridiansSlippedDates(t *testing.T) {
+	t.Parallel()
+	s := partnersite.Assemble(meridian(t))
+	var got []string
+	for _, c := range s.Changes {
+		if c.Doctype == "Task" && c.Field == "exp_end_date" && c.At.After(time.Date(2026, 10, 20, 0, 0, 0, 0, time.UTC)) {
+			got = append(got, c.Name+" "+c.From+" to "+c.To+" by "+c.By)
+		}
+	}
+	want := []string{ // the site shows them as 06.11.2026
+		"TASK-2026-00085 2026-11-06 to 2026-11-27 by d.aksoy@meridian.example",
+		"TASK-2026-00086 2026-11-09 to 2026-11-30 by d.aksoy@meridian.example",
+		"TASK-2026-00093 2026-10-23 to 2026-10-30 by d.aksoy@meridian.example",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("moved end dates (-want +got):\n%s", diff)
+	}
+}
+
+func TestMeridiansDeletions(t *testing.T) {
+	t.Parallel()
+	s := partnersite.Assemble(meridian(t))
+	var got []string
+	for _, d := range s.Deletions {
+		if d.Permanent {
+			t.Errorf("%s is Permanent, but the site keeps it among its deleted documents", d.Name)
+		}
+		got = append(got, d.Doctype+" "+d.Name+" "+evidence.DateIn(d.At, berlin()).String())
+	}
+	want := []string{"Event EV00025 2026-08-31", "File 5f2e665cec 2026-10-20", "Task TASK-2026-00173 2026-09-22", "Weekly Metric WM-2026-W42-073 2026-10-19"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("deletions (-want +got):\n%s", diff)
+	}
+}
+
+func TestMeridianBeforeADeletionHadWhatWasDeleted(t *testing.T) {
+	t.Parallel()
+	in := meridian(t)
+	in.AsOf = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+	s := partnersite.Assemble(in)
+	for _, so := range s.SignOffs {
+		if so.Name == "TASK-2026-00165" && (!so.Proven || so.ProofBy != "file" || so.Replaced || !so.Reconstructed) {
+			t.Errorf("training sign-off of the printer on 1 October: %+v; want proven by the scan, reconstructed", so)
+		}
+		if so.Name == "TASK-2026-00082" && so.Done {
+			t.Error("L'Atelier's UAT was signed on 23 October, not before")
+		}
+	}
+	for _, c := range s.Changes {
+		if c.At.After(in.AsOf) {
+			t.Errorf("a change of %v is known on %v", c.At, in.AsOf)
+		}
+	}
+}

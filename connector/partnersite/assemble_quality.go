@@ -11,10 +11,12 @@ import (
 )
 
 // quality adds the figures that the partner reports, the sessions in which they
-// are looked at and the actions decided there.
+// are looked at, the actions decided there and what customers answered.
 func (s *site) quality(snap *evidence.Snapshot) {
 	s.reports(snap)
 	s.reviews(snap)
+	s.actions(snap)
+	s.feedback(snap)
 }
 
 // monthly are the metrics that are reported by the month; all others are weekly.
@@ -311,4 +313,135 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// actions adds measures against problems: Quality Actions, Non Conformances and
+// what else the mapping names.
+func (s *site) actions(snap *evidence.Snapshot) {
+	forum := s.minutes()
+	done := map[owner]bool{}
+	for _, f := range s.findAll(config.KindAction) {
+		on := owner{f.Doctype, f.Name}
+		if done[on] {
+			continue
+		}
+		done[on] = true
+		a := evidence.Action{
+			Ref: f.Ref, Goal: f.str(cmp.Or(f.rule.Fields["goal"], "goal")), On: f.dated(), Owner: f.str(cmp.Or(f.rule.Fields["owner"], "process_owner")),
+			Review: forum[on],
+		}
+		a.Metric = s.metricOfGoal(a.Goal)
+		if review := f.str("review"); review != "" {
+			a.Review = s.ref(doctypeReview, review)
+		}
+		switch f.Doctype {
+		case doctypeAction:
+			s.qualityAction(snap, f, a)
+		case "Non Conformance":
+			s.nonConformance(snap, f, a)
+		default:
+			a.Kind = evidence.Corrective
+			if strings.EqualFold(f.str(cmp.Or(f.rule.Fields["kind"], "corrective_preventive")), string(evidence.Preventive)) {
+				a.Kind = evidence.Preventive
+			}
+			a.Cause, a.Resolution = f.plain(cmp.Or(f.rule.Fields["cause"], "cause")), f.plain(cmp.Or(f.rule.Fields["resolution"], "resolution"))
+			a.Due = f.date(cmp.Or(f.rule.Fields["due"], "due_date"))
+			a.Completed = len(f.rule.Done) > 0 && f.done
+			if a.Completed {
+				a.Closed = evidence.DateIn(f.Modified, s.loc)
+			}
+			snap.Actions = append(snap.Actions, a)
+		}
+	}
+}
+
+func (s *site) qualityAction(snap *evidence.Snapshot, f found, a evidence.Action) {
+	a.Kind = evidence.Corrective // the site's own default
+	if f.str("corrective_preventive") == string(evidence.Preventive) {
+		a.Kind = evidence.Preventive
+	}
+	rows := f.rows("resolutions")
+	// One without rows is saved as Completed by the site: nothing was done yet.
+	a.Completed = f.str("status") == "Completed" && len(rows) > 0
+	for _, w := range rows {
+		a.Cause = cmp.Or(a.Cause, w.plain("problem"))
+		a.Resolution = cmp.Or(a.Resolution, w.plain("resolution"))
+		a.Owner = cmp.Or(a.Owner, w.str("responsible"))
+		if due := w.date("completion_by"); due.After(a.Due) {
+			a.Due = due
+		}
+		if status := w.str("status"); status != "" && status != "Completed" {
+			a.Completed = false
+		}
+	}
+	if a.Metric == "" {
+		if review := s.find(doctypeReview, f.str("review")); review != nil {
+			a.Metric = s.metricOfGoal(review.str("goal"))
+		}
+	}
+	if a.Completed {
+		a.Closed = f.since("status", "Completed")
+	}
+	snap.Actions = append(snap.Actions, a)
+}
+
+// nonConformance holds up to two measures, one of each kind.
+func (s *site) nonConformance(snap *evidence.Snapshot, f found, a evidence.Action) {
+	a.Cause = cmp.Or(f.plain("details"), f.plain("subject"))
+	if f.str("status") == "Resolved" {
+		a.Completed, a.Closed = true, f.since("status", "Resolved")
+	}
+	for _, k := range []struct {
+		kind  evidence.ActionKind
+		field string
+	}{{evidence.Corrective, "corrective_action"}, {evidence.Preventive, "preventive_action"}} {
+		if a.Resolution = f.plain(k.field); a.Resolution != "" {
+			a.Kind = k.kind
+			snap.Actions = append(snap.Actions, a)
+		}
+	}
+}
+
+var feedbackKinds = []struct {
+	kind config.Kind
+	is   evidence.FeedbackKind
+}{
+	{config.KindDemoFeedback, evidence.FeedbackDemo},
+	{config.KindSalesFeedback, evidence.FeedbackSales},
+	{config.KindSatisfaction, evidence.FeedbackSatisfaction},
+	{config.KindTicketFeedback, evidence.FeedbackTicket},
+}
+
+// feedback adds customers' answers.
+func (s *site) feedback(snap *evidence.Snapshot) {
+	for _, k := range feedbackKinds {
+		for _, f := range s.findAll(k.kind) {
+			ticket := f.Doctype == doctypeIssue || f.Doctype == doctypeHDTicket
+			v := evidence.Feedback{Ref: f.Ref, Kind: k.is, Project: f.project, On: f.dated()}
+			v.Stars, v.Rated = f.stars()
+			if ticket {
+				v.Ticket, v.On = f.Name, f.on
+				if !v.Rated && v.On.IsZero() {
+					continue // still open: nobody was asked
+				}
+			}
+			if v.On.After(s.today) {
+				continue
+			}
+			v.Quotation = f.str(cmp.Or(f.rule.Fields["quotation"], "quotation"))
+			v.Ticket = cmp.Or(v.Ticket, f.str(cmp.Or(f.rule.Fields["ticket"], "ticket")))
+			v.Customer = cmp.Or(f.str(cmp.Or(f.rule.Fields["customer"], "customer")), s.customerOf(f.record, f.project))
+			if v.Customer == "" {
+				if q := s.find(doctypeQuote, v.Quotation); q != nil && q.str("quotation_to") == doctypeCustomer {
+					v.Customer = q.str("party_name")
+				}
+			}
+			for _, field := range []string{cmp.Or(f.rule.Fields["remark"], "remark"), "feedback_extra", "feedback", "comment"} {
+				if text, _ := spell(f.value(field)); text != "" {
+					v.Text = true
+				}
+			}
+			snap.Feedback = append(snap.Feedback, v)
+		}
+	}
 }

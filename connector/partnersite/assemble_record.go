@@ -17,9 +17,9 @@ import (
 
 // Bounds on what a site may put into a snapshot.
 const (
-	maxText = 140      // runes of a subject, a remark, a link
-	maxScan = 64 << 10 // bytes of a long text that are looked at
-	maxRows = 5000     // rows of one child table
+	maxRunes     = 140      // runes of a subject, a remark, a link
+	maxScan      = 64 << 10 // bytes of a long text that are looked at
+	maxTableRows = 5000     // rows of one child table
 )
 
 // site is one site at the instant of the snapshot.
@@ -37,6 +37,7 @@ type site struct {
 	domains []string                     // the partner's own mail domains
 	bad     map[fieldKey]map[string]bool // records whose value could not be read
 	index   siteIndex                    // who belongs to whom
+	trade   trade                        // who sold what to whom
 	metrics map[string]string            // goal → metric id, from the report rules
 	status  map[string][]string          // doctype → statuses that pause its tickets' clock
 }
@@ -113,7 +114,7 @@ func (r *record) str(field string) string {
 	if !ok {
 		r.drift(field)
 	}
-	return short(s)
+	return cut(s)
 }
 
 // plain is a text for people: no HTML, one line, at most 140 runes.
@@ -191,7 +192,7 @@ func (r *record) rows(table string) []row {
 		r.drift(table)
 		return nil
 	}
-	list = list[:min(len(list), maxRows)]
+	list = list[:min(len(list), maxTableRows)]
 	out := make([]row, 0, len(list))
 	for _, e := range list {
 		if m, ok := e.(map[string]any); ok {
@@ -217,7 +218,7 @@ func (w row) str(field string) string {
 	if !ok {
 		w.drift(field)
 	}
-	return short(s)
+	return cut(s)
 }
 
 func (w row) plain(field string) string {
@@ -326,21 +327,21 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// short cuts a link or status to what Frappe's own Data fields can hold.
-func short(s string) string {
-	if len(s) <= maxText {
+// cut shortens a link or status to what Frappe's own Data fields can hold.
+func cut(s string) string {
+	if len(s) <= maxRunes {
 		if utf8.ValidString(s) {
 			return s
 		}
 		return strings.ToValidUTF8(s, "\uFFFD")
 	}
-	return cutRunes(strings.ToValidUTF8(s[:min(len(s), maxText*utf8.UTFMax)], "\uFFFD"))
+	return cutRunes(strings.ToValidUTF8(s[:min(len(s), maxRunes*utf8.UTFMax)], "\uFFFD"))
 }
 
 func cutRunes(s string) string {
 	n := 0
 	for i := range s {
-		if n == maxText {
+		if n == maxRunes {
 			return s[:i]
 		}
 		n++

@@ -232,7 +232,7 @@ func (r *record) when(field string) (evidence.Date, time.Time) {
 
 // dateInName finds the day in a name like QA-MEET-26-11-16 or X-2026-11-16-2.
 func dateInName(name string) evidence.Date {
-	parts := strings.Split(clip(name, 2*maxText), "-")
+	parts := strings.Split(clip(name, 2*maxRunes), "-")
 	for i := len(parts) - 3; i >= 0; i-- {
 		y := parts[i]
 		if len(y) == 2 {

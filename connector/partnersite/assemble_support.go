@@ -52,8 +52,8 @@ func (s *site) ticket(f found) evidence.Ticket {
 	}
 	t := evidence.Ticket{
 		Ref: r.Ref, Subject: cmp.Or(r.plain("subject"), r.plain("title")), Customer: r.str("customer"), Project: f.project,
-		Type: first(r, fields.kind), Priority: r.str("priority"), Status: r.str("status"), Merged: r.flag("is_merged"),
-		Agreement: first(r, fields.agreement), Assignees: s.assignees(r),
+		Type: firstSet(r, fields.kind), Priority: r.str("priority"), Status: r.str("status"), Merged: r.flag("is_merged"),
+		Agreement: firstSet(r, fields.agreement), Assignees: s.assignees(r),
 	}
 	switch category := r.str("status_category"); {
 	case category != "":
@@ -121,7 +121,7 @@ func (f found) stars() (float64, bool) {
 	return v, true
 }
 
-func first(r *record, fields []string) string {
+func firstSet(r *record, fields []string) string {
 	for _, f := range fields {
 		if v := r.str(f); v != "" {
 			return v
