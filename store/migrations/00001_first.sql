@@ -2,9 +2,9 @@
 -- One subset of SQL for SQLite and PostgreSQL: TEXT, BIGINT, no database's own
 -- functions. Times are BIGINT microseconds since 1970 UTC; JSON and hashes TEXT.
 
--- One row for each version of each record that was ever seen.
+-- One row for each version of each record that was ever seen. Numbers for new
+-- versions come from heads, so seen never falls as version grows.
 CREATE TABLE documents (
-    id       BIGINT NOT NULL PRIMARY KEY,
     partner  TEXT NOT NULL,
     site     TEXT NOT NULL,
     doctype  TEXT NOT NULL,
@@ -18,12 +18,11 @@ CREATE TABLE documents (
     gone     BIGINT NOT NULL,       -- 1: this version records a disappearance
     renamed_to TEXT NOT NULL,
     sha256   TEXT NOT NULL,
-    body     TEXT NOT NULL          -- minimised fields
+    body     TEXT NOT NULL,         -- minimised fields
+    PRIMARY KEY (partner, site, doctype, name, version)
 );
-CREATE UNIQUE INDEX documents_version ON documents (partner, site, doctype, name, version);
-CREATE INDEX documents_seen ON documents (partner, seen);
 
--- The live version of each record, so that an unchanged one costs one look.
+-- The newest version of each record, so that an unchanged one costs one look.
 CREATE TABLE heads (
     partner  TEXT NOT NULL,
     site     TEXT NOT NULL,
@@ -31,9 +30,17 @@ CREATE TABLE heads (
     name     TEXT NOT NULL,
     version  BIGINT NOT NULL,
     stamp    TEXT NOT NULL,
-    sha256   TEXT NOT NULL,
+    seen     BIGINT NOT NULL,
     gone     BIGINT NOT NULL,
+    sha256   TEXT NOT NULL,
     PRIMARY KEY (partner, site, doctype, name)
+);
+
+-- Numbers handed out inside transactions: the row's lock keeps them in the
+-- order of commits on any database.
+CREATE TABLE counters (
+    name TEXT NOT NULL PRIMARY KEY,
+    last BIGINT NOT NULL
 );
 
 -- Where each stream stands. Committed together with the documents it covers.
@@ -50,13 +57,19 @@ CREATE TABLE cursors (
 );
 
 -- What was known about reach, as history: gaps and coverage at an instant.
+-- Most polls change nothing but the time, so the bodies are kept apart, with
+-- times equal to seen left out, and each poll costs one short row.
 CREATE TABLE reach (
     partner TEXT NOT NULL,
     site    TEXT NOT NULL,
     seen    BIGINT NOT NULL,
-    sha256  TEXT NOT NULL,
-    body    TEXT NOT NULL,          -- {"gaps":[…],"coverage":[…],"site":{…}}
+    sha256  TEXT NOT NULL,          -- of its body
     PRIMARY KEY (partner, site, seen)
+);
+CREATE INDEX reach_sha256 ON reach (sha256);
+CREATE TABLE reach_bodies (
+    sha256  TEXT NOT NULL PRIMARY KEY,
+    body    TEXT NOT NULL
 );
 
 -- Inputs of a verdict that are not evidence: pack, mapping, overrides, people's
@@ -92,20 +105,20 @@ CREATE TABLE schedule (
     last_error TEXT NOT NULL
 );
 
--- Every committed assessment; the newest of a key is the current one.
+-- One row for each assessment that brought news. A later one that says the
+-- same moves held_until and replaces the body, which then differs in ages only.
 CREATE TABLE assessments (
     id       BIGINT NOT NULL PRIMARY KEY,
     key      TEXT NOT NULL,
     partner  TEXT NOT NULL,
     kind     TEXT NOT NULL,
-    as_of    BIGINT NOT NULL,
-    snapshot TEXT NOT NULL,
-    pack     TEXT NOT NULL,
-    sha256   TEXT NOT NULL,         -- of body without as_of: equal means no news
+    as_of    BIGINT NOT NULL,       -- first instant at which it held
+    held_until BIGINT NOT NULL,     -- last instant at which it held
+    sha256   TEXT NOT NULL,         -- of what it says, ages left out
     body     TEXT NOT NULL
 );
 CREATE INDEX assessments_partner ON assessments (partner, kind, as_of);
-CREATE INDEX assessments_key ON assessments (key, as_of);
+CREATE INDEX assessments_key ON assessments (key, id);
 
 -- What the PRM is believed to hold: the third side of every merge.
 CREATE TABLE known (
@@ -118,24 +131,29 @@ CREATE TABLE known (
     body     TEXT NOT NULL,
     PRIMARY KEY (doctype, key)
 );
+CREATE INDEX known_partner ON known (partner);
 
--- Changes on their way to the PRM, in order for each partner.
+-- Changes on their way to the PRM. seq is the order of the newest plan of the
+-- partner; id never changes, so that an answer finds its row.
 CREATE TABLE outbox (
     id       BIGINT NOT NULL PRIMARY KEY,
+    seq      BIGINT NOT NULL,
     partner  TEXT NOT NULL,
     idem_key TEXT NOT NULL,
     doctype  TEXT NOT NULL,
-    key      TEXT NOT NULL,
+    name     TEXT NOT NULL,         -- the record on the PRM, or its key
+    file     TEXT NOT NULL,         -- file name of an attachment; else ''
     body     TEXT NOT NULL,         -- plan.Change as JSON
     created  BIGINT NOT NULL,
     attempts BIGINT NOT NULL,
-    next_at  BIGINT NOT NULL,
-    state    TEXT NOT NULL,         -- waiting, parked, sent, dropped
-    sent     BIGINT NOT NULL,
+    next_at  BIGINT NOT NULL,       -- not before
+    state    TEXT NOT NULL,         -- waiting, parked, sent, dropped, replaced
+    ended    BIGINT NOT NULL,       -- when it was sent, dropped or replaced
     last_error TEXT NOT NULL
 );
-CREATE UNIQUE INDEX outbox_idem ON outbox (idem_key) WHERE state = 'waiting' OR state = 'parked';
-CREATE INDEX outbox_due ON outbox (state, partner, id);
+CREATE UNIQUE INDEX outbox_open ON outbox (idem_key) WHERE state IN ('waiting', 'parked');
+CREATE INDEX outbox_due ON outbox (state, partner, seq);
+CREATE INDEX outbox_record ON outbox (doctype, name, id);
 
 -- Alerts by episode, so that a restart neither repeats nor forgets one.
 CREATE TABLE alerts (
@@ -170,7 +188,9 @@ DROP TABLE assessments;
 DROP TABLE schedule;
 DROP TABLE cache;
 DROP TABLE inputs;
+DROP TABLE reach_bodies;
 DROP TABLE reach;
 DROP TABLE cursors;
+DROP TABLE counters;
 DROP TABLE heads;
 DROP TABLE documents;
