@@ -156,7 +156,7 @@ func describe[T any](path string, table []field[T]) []Key {
 func (r *reader) document(needs Needs) document {
 	var d document
 	defaults := func() document {
-		read(r, fallback("", "{}"), documentKeys, &d)
+		read(r, r.fallback("", "{}"), documentKeys, &d)
 		return d
 	}
 	if !needs.Partners && !needs.PRM && !needs.Provisioning {
@@ -193,7 +193,7 @@ func (r *reader) engagement(v value, p *Policy) {
 	p.EngagementDays = make(map[string]int)
 	for _, e := range engagementDefaults {
 		days := 0
-		r.count(fallback(e.tier, e.every), 1, 366, inDays, &days)
+		r.count(r.fallback(e.tier, e.every), 1, 366, inDays, &days)
 		p.EngagementDays[e.tier] = days
 	}
 	seen := make(map[string]bool)

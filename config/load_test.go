@@ -186,6 +186,56 @@ func TestTenMistakes(t *testing.T) {
 	noSecret(t, errs.Error())
 }
 
+// TestEnvironmentMistakes pairs a variable's value with the message, which must
+// be the only one; a message of "" accepts the value.
+func TestEnvironmentMistakes(t *testing.T) {
+	t.Parallel()
+	const databases = "; write sqlite:PATH or postgres://user@host/database"
+	tests := []struct{ variable, give, want string }{
+		{"DATABASE_URL", "sqlite:/var/lib/prmsync.db", ""},
+		{"DATABASE_URL", "postgresql://db.example/prmsync", ""},
+		{"DATABASE_URL", "postgres:///prmsync?host=/run/postgresql", ""},
+		{"DATABASE_URL", "canary.db", "it is not a database URL" + databases},
+		{"DATABASE_URL", "sqlite:", "it names no file" + databases},
+		{"DATABASE_URL", "postgres:///prmsync", "it is not a PostgreSQL URL" + databases + ", with % codes for marks in a password"},
+		{"DATABASE_URL", "postgres://u:canary%@db/prmsync", "it is not a PostgreSQL URL" + databases + ", with % codes for marks in a password"},
+		{"LISTEN", ":0", ""},
+		{"LISTEN", "[::1]:9000", ""},
+		{"LISTEN", "127.0.0.1:http", `"127.0.0.1:http" is not host:port; write it as in 127.0.0.1:9464, or :9464 for every address`},
+		{"PROBE_LISTEN", "127.0.0.1:9464", "it is the same as PRMSYNC_LISTEN; give the probes a port of their own"},
+		{"WEB_CONFIG", "testdata", `"testdata" is a folder; name an exporter-toolkit file, or unset it`},
+		{"WEB_CONFIG", "/dev/zero", `"/dev/zero" is not a regular file; name an exporter-toolkit file, or unset it`},
+		{"WEB_CONFIG", "testdata/five.yaml", ""},
+		{"SCHEDULE", "0 0 30 2 *", `"0 0 30 2 *" never comes; name a day that the month has`},
+		{"PRM_URL", "https://PRM.example:443/", ""},
+		{"PRM_URL", "prm.example", `"prm.example" is not an https URL; use https`},
+		{"PRM_URL", "https://x:canary@prm.example", "a user name or password stands in the address; give only scheme and host, and the key in its own setting"},
+		{"PRM_URL", "https://127.0.0.1", `"https://127.0.0.1" lies in a private network; set prm.allow_private_network in the file if that is meant`},
+		{"PRM_URL", "https://100.64.3.2", `"https://100.64.3.2" lies in a private network; set prm.allow_private_network in the file if that is meant`},
+		{"PRM_URL", "https://desk.localhost", `"https://desk.localhost" lies in a private network; set prm.allow_private_network in the file if that is meant`},
+		{"PRM_URL", "https://bücher.example", "its host is not a name that DNS or IP can hold; write an international name in its xn-- form"},
+		{"PRM_API_SECRET", strings.Repeat("canary", 200), "it is longer than any key; copy the key again from the user's settings"},
+		{"PRM_API_KEY", "can:ary", "it holds a space, a colon or another mark that no key has; copy the key again from the user's settings"},
+		{"PRM_API_KEY", "can\r\nary", "it holds a space, a colon or another mark that no key has; copy the key again from the user's settings"},
+		{"LOG_LEVEL", "\xff", "a text that is not UTF-8 is unknown; use debug, info, warn or error"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.variable+" "+tt.give[:min(len(tt.give), 20)], func(t *testing.T) {
+			t.Parallel()
+			name := "PRMSYNC_" + tt.variable
+			_, err := config.Load(t.Context(), environment("PRMSYNC_CONFIG", file(t, ""), name, tt.give), all)
+			got := ""
+			if err != nil {
+				got = strings.TrimPrefix(err.Error(), name+": ")
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("Load (-want +got):\n%s", diff)
+			}
+			noSecret(t, got)
+		})
+	}
+}
+
 // site is a valid file of one site whose lines may be replaced.
 const site = `partners:
   - key: meridian
@@ -445,6 +495,26 @@ func TestEmptyFiles(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("Load (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAliasesOfAliases: a small file that stands for a thousand million sites is
+// refused instead of being unfolded.
+func TestAliasesOfAliases(t *testing.T) {
+	t.Parallel()
+	many := strings.Repeat("*a,", 999) + "*a"
+	for name, text := range map[string]string{
+		"lists":  "x: &a {key: erp}\ny: &b {key: p, sites: [" + many + "]}\npartners: [" + strings.ReplaceAll(many, "*a", "*b") + "]\n",
+		"merges": "x: &a {key: erp}\ny: &b {<<: [" + many + "]}\nz: &c {<<: [" + strings.ReplaceAll(many, "*a", "*b") + "]}\npolicy: {<<: [" + strings.ReplaceAll(many, "*a", "*c") + "]}\npartners: []\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Load(t.Context(), environment("PRMSYNC_CONFIG", written(t, text)), all)
+			if err == nil || !strings.Contains(err.Error(), "aliases make the file too large") {
+				errs, _ := errors.AsType[config.Errors](err)
+				t.Errorf("Load = %d mistakes, none of them about aliases", len(errs))
 			}
 		})
 	}

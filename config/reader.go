@@ -27,8 +27,10 @@ type reader struct {
 	errs     *Errors
 	warnings Errors
 	anchors  map[string]ast.Node
+	defaults map[string]ast.Node // by their text
 	sites    []siteAt
 	mappings map[string]Mapping // by path
+	unfolded int                // keys and elements looked at so far
 }
 
 // value is a node with the key that it stands under.
@@ -193,18 +195,26 @@ func read[T any](r *reader, v value, table []field[T], into *T) {
 		case f.required:
 			r.wrong(value{node: v.node, key: f.key}, "this key is missing here", "add it: "+f.meaning)
 		case f.fallback != "":
-			f.read(r, fallback(f.key, f.fallback), into)
+			f.read(r, r.fallback(f.key, f.fallback), into)
 		}
 	}
 }
 
 // fallback is the value that an absent key stands for.
-func fallback(key, text string) value {
-	tree, err := parser.ParseBytes([]byte(text), 0)
-	if err != nil || len(tree.Docs) != 1 {
-		panic("config: the default of " + key + " is not YAML")
+func (r *reader) fallback(key, text string) value {
+	n, ok := r.defaults[text]
+	if !ok {
+		tree, err := parser.ParseBytes([]byte(text), 0)
+		if err != nil || len(tree.Docs) != 1 {
+			panic("config: the default of " + key + " is not YAML")
+		}
+		n = tree.Docs[0].Body
+		if r.defaults == nil {
+			r.defaults = make(map[string]ast.Node)
+		}
+		r.defaults[text] = n
 	}
-	return value{node: tree.Docs[0].Body, key: key}
+	return value{node: n, key: key}
 }
 
 // pair is one entry of a mapping.
@@ -212,6 +222,22 @@ type pair struct {
 	value
 	name   ast.Node // the key's node
 	merged bool     // from <<, so a key of the mapping's own prevails
+}
+
+// unfoldLimit is more than twice what a thousand partners need without aliases.
+const unfoldLimit = 100_000
+
+// unfold counts n more keys or elements and reports whether they may be looked
+// at: a few lines of aliases of aliases can stand for more than memory holds.
+func (r *reader) unfold(v value, n int) bool {
+	if r.unfolded > unfoldLimit {
+		return false
+	}
+	if r.unfolded += n; r.unfolded > unfoldLimit {
+		r.wrong(v, "aliases make the file too large", "write out what they stand for, or use fewer")
+		return false
+	}
+	return true
 }
 
 // pairs lists the entries of a mapping, its own first.
@@ -223,6 +249,9 @@ func (r *reader) pairs(v value, depth int) []pair {
 	}
 	var own, merged []pair
 	for it := m.MapRange(); it.Next(); {
+		if !r.unfold(v, 1) {
+			return nil
+		}
 		name := it.Key()
 		if name.IsMergeKey() {
 			if depth > 5 {
@@ -271,6 +300,9 @@ func (r *reader) items(v value) []value {
 	list, ok := r.bare(v.node).(*ast.SequenceNode)
 	if !ok {
 		r.wrong(v, "it is "+r.form(v)+", not a list", "begin each element with a dash")
+		return nil
+	}
+	if !r.unfold(v, len(list.Values)) {
 		return nil
 	}
 	out := make([]value, len(list.Values))

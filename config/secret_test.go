@@ -32,7 +32,7 @@ func TestSecretDoesNotPrint(t *testing.T) {
 	for _, log := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))} {
 		log.Info("m", "secret", secret, "pointer", &secret, "hidden", hidden, "list", []config.Secret{secret})
 	}
-	for _, v := range []any{secret, &secret, hidden, map[string]config.Secret{"k": secret}, config.Config{PRM: config.PRM{APISecret: secret}}} {
+	for _, v := range []any{secret, &secret, hidden, map[string]config.Secret{"k": secret}, map[config.Secret]int{secret: 1}, config.Config{PRM: config.PRM{APISecret: secret}}} {
 		b, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
