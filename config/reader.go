@@ -89,8 +89,7 @@ func (r *reader) parse(text []byte) (root ast.Node) {
 	tree, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		m := Mistake{Source: r.path, Problem: "this is not YAML", Remedy: "check indentation, colons and quotes here and in the line above"}
-		var syntax *yaml.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*yaml.SyntaxError](err); ok {
 			m.Line, m.Column = place(syntax.Token)
 			// A message that quotes the file might quote a secret.
 			if !strings.ContainsAny(syntax.Message, "\"`\n") {
