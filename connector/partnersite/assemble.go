@@ -168,16 +168,12 @@ func newSite(in *AssembleInput, si *SiteInput) *site {
 			byDoctype[d.Doctype] = append(byDoctype[d.Doctype], int32(i))
 		}
 	}
-	if dd := byDoctype[doctypeDeleted]; len(dd) > 0 {
-		extra := s.resurrect(si.Documents, dd)
-		// The caller's slice stays as it is.
-		all := slices.Concat(si.Documents, extra)
-		for i := len(si.Documents); i < len(all); i++ {
-			byDoctype[all[i].Doctype] = append(byDoctype[all[i].Doctype], int32(i))
+	s.all = si.Documents
+	if extra := s.resurrect(si.Documents, byDoctype[doctypeDeleted]); len(extra) > 0 {
+		s.all = slices.Concat(si.Documents, extra) // the caller's slice stays as it is
+		for i := len(si.Documents); i < len(s.all); i++ {
+			byDoctype[s.all[i].Doctype] = append(byDoctype[s.all[i].Doctype], int32(i))
 		}
-		s.all = all
-	} else {
-		s.all = si.Documents
 	}
 	for doctype, idx := range byDoctype {
 		s.docs[doctype] = s.live(idx)
@@ -195,6 +191,9 @@ func (s *site) live(idx []int32) []record {
 	slices.SortFunc(idx, func(a, b int32) int {
 		x, y := &docs[a], &docs[b]
 		if c := cmp.Compare(x.Name, y.Name); c != 0 {
+			return c
+		}
+		if c := x.Seen.Compare(y.Seen); c != 0 {
 			return c
 		}
 		return evidence.CompareVersions(*x, *y)
@@ -286,7 +285,7 @@ func sortSnapshot(s *evidence.Snapshot) {
 	byRef(s.Controls, func(d *evidence.Control) *evidence.Ref { return &d.Ref })
 	byRef(s.Feedback, func(d *evidence.Feedback) *evidence.Ref { return &d.Ref })
 	byRef(s.Deletions, func(d *evidence.Deletion) *evidence.Ref { return &d.Ref })
-	slices.SortStableFunc(s.Changes, func(a, b evidence.Change) int { return cmp.Or(a.Ref.Compare(b.Ref), a.At.Compare(b.At)) })
+	stable(s.Changes, func(a, b *evidence.Change) int { return cmp.Or(compareRefs(&a.Ref, &b.Ref), a.At.Compare(b.At)) })
 	slices.SortFunc(s.Gaps, func(a, b evidence.Gap) int {
 		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Kind, b.Kind),
 			cmp.Compare(a.Field, b.Field), a.Since.Compare(b.Since), cmp.Compare(a.Reason, b.Reason))
@@ -300,8 +299,32 @@ func sortSnapshot(s *evidence.Snapshot) {
 // byRef sorts documents by Ref. Several documents of one record keep the order
 // in which they were made, which is that of the mapping's kinds and rules.
 func byRef[T any](docs []T, ref func(*T) *evidence.Ref) {
-	cmpRef := func(a, b T) int { return ref(&a).Compare(*ref(&b)) }
-	if !slices.IsSortedFunc(docs, cmpRef) {
-		slices.SortStableFunc(docs, cmpRef)
+	stable(docs, func(a, b *T) int { return compareRefs(ref(a), ref(b)) })
+}
+
+// compareRefs is Ref.Compare without copying.
+func compareRefs(a, b *evidence.Ref) int {
+	return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Doctype, b.Doctype), cmp.Compare(a.Name, b.Name))
+}
+
+// stable sorts large values by moving each of them once. Most slices come
+// sorted already, as records are read in the order of their names.
+func stable[T any](docs []T, compare func(a, b *T) int) {
+	sorted := true
+	for i := 1; i < len(docs) && sorted; i++ {
+		sorted = compare(&docs[i-1], &docs[i]) <= 0
 	}
+	if sorted {
+		return
+	}
+	order := make([]int, len(docs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(compare(&docs[a], &docs[b]), a-b) })
+	out := make([]T, len(docs))
+	for i, from := range order {
+		out[i] = docs[from]
+	}
+	copy(docs, out)
 }

@@ -451,6 +451,7 @@ func (s *site) messages(snap *evidence.Snapshot) {
 		}
 	}
 	mails := s.docs[doctypeMail]
+	snap.Messages = slices.Grow(snap.Messages, len(mails))
 	for i := range mails {
 		r := &mails[i]
 		if kind := r.str("communication_type"); kind != "" && kind != "Communication" && kind != "Automated Message" {

@@ -80,6 +80,7 @@ var tellsNothing = map[string]bool{
 
 func (s *site) changes(snap *evidence.Snapshot) {
 	docs := s.docs[doctypeVersion]
+	snap.Changes = slices.Grow(snap.Changes, 3*len(docs)+2*len(s.edited))
 	for i := range docs {
 		s.versionChanges(snap, &docs[i])
 	}
@@ -216,7 +217,7 @@ func (s *site) captured(snap *evidence.Snapshot, a, b *evidence.Document) {
 	add := func(field, from, to string) {
 		snap.Changes = append(snap.Changes, evidence.Change{Ref: ref, Field: cut(field), From: from, To: to, At: b.Seen, By: cut(by), Own: true})
 	}
-	for _, f := range fieldsOf(a.Fields, b.Fields) {
+	for _, f := range differing(a.Fields, b.Fields) {
 		x, inA := a.Fields[f]
 		y, inB := b.Fields[f]
 		if tellsNothing[f] || untouched && inA != inB {
@@ -230,7 +231,7 @@ func (s *site) captured(snap *evidence.Snapshot, a, b *evidence.Document) {
 		}
 		from, _ := spell(x)
 		to, _ := spell(y)
-		if from != to && !(blank(from) && blank(to)) {
+		if !(blank(from) && blank(to)) {
 			add(f, plainText(from), plainText(to))
 		}
 	}
@@ -247,10 +248,10 @@ func compareRows(add func(field, from, to string), table string, a, b []any) {
 	for i := range min(len(a), maxTableRows) {
 		x, _ := a[i].(map[string]any)
 		y, _ := b[i].(map[string]any)
-		for _, f := range fieldsOf(x, y) {
+		for _, f := range differing(x, y) {
 			from, _ := spell(x[f])
 			to, _ := spell(y[f])
-			if !tellsNothing[f] && from != to && !(blank(from) && blank(to)) {
+			if !tellsNothing[f] && !(blank(from) && blank(to)) {
 				add(table+"."+f, plainText(from), plainText(to))
 			}
 		}
@@ -264,19 +265,40 @@ func rowCount(n int) string {
 	return strconv.Itoa(n) + " rows"
 }
 
-// fieldsOf lists the fields of two versions, sorted.
-func fieldsOf(a, b map[string]any) []string {
-	out := make([]string, 0, len(a))
-	for f := range a {
-		out = append(out, f)
+// differing lists the fields in which two versions may differ, sorted: tables
+// always, as their rows are compared later.
+func differing(a, b map[string]any) []string {
+	var out []string
+	for f, x := range a {
+		if !same(x, b[f]) {
+			out = append(out, f)
+		}
 	}
-	for f := range b {
-		if _, ok := a[f]; !ok {
+	for f, y := range b {
+		if _, ok := a[f]; !ok && !same(nil, y) {
 			out = append(out, f)
 		}
 	}
 	slices.Sort(out)
 	return out
+}
+
+func same(x, y any) bool {
+	switch x := x.(type) {
+	case string:
+		if y, ok := y.(string); ok {
+			return x == y
+		}
+	case float64:
+		if y, ok := y.(float64); ok {
+			return x == y
+		}
+	case []any:
+		return false
+	}
+	from, ok1 := spell(x)
+	to, ok2 := spell(y)
+	return ok1 && ok2 && from == to
 }
 
 // deletions joins what the site admits with what we saw vanish.

@@ -3,11 +3,11 @@ package partnersite
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prmsync/prmsync/config"
+	"github.com/prmsync/prmsync/connector/frappe"
 	"github.com/prmsync/prmsync/evidence"
 )
 
@@ -199,22 +199,17 @@ func seconds(n float64) time.Duration {
 	return time.Duration(n * float64(time.Second))
 }
 
-// minutes reads a Frappe Time ("8:00:00") as minutes from midnight. 24:00:00 is
-// the end of the day.
+// minutes reads a Frappe Time ("8:00:00") as minutes from midnight. 23:59:59 is
+// how sites write the end of the day.
 func minutes(clock string) (int, bool) {
-	parts := strings.Split(clock, ":")
-	if len(parts) < 2 {
+	d, err := frappe.ParseClock(clock)
+	if err != nil {
 		return 0, false
 	}
-	h, err1 := strconv.Atoi(parts[0])
-	m, err2 := strconv.Atoi(parts[1])
-	if err1 != nil || err2 != nil || h < 0 || h > 24 || m < 0 || m > 59 || h == 24 && m > 0 {
-		return 0, false
+	if d >= 24*time.Hour-time.Second {
+		return 24 * 60, true
 	}
-	if len(parts) > 2 && h == 23 && m == 59 && strings.HasPrefix(parts[2], "59") {
-		return 24 * 60, true // how sites write "the whole day"
-	}
-	return 60*h + m, true
+	return int(d / time.Minute), true
 }
 
 func (s *site) calendars(snap *evidence.Snapshot) {

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prmsync/prmsync/connector/frappe"
 	"github.com/prmsync/prmsync/evidence"
 )
 
@@ -258,21 +259,11 @@ func (w row) date(field string) evidence.Date {
 // instant reads a site's Datetime. Years that sites use for "never" are the
 // zero time.
 func (s *site) instant(text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
+	t, err := frappe.ParseTime(text, s.loc)
+	if err != nil || t.Year() < 1900 || t.Year() > 2200 {
+		return time.Time{}, err
 	}
-	form := time.DateTime
-	if len(text) > 10 && text[10] == 'T' {
-		form = "2006-01-02T15:04:05"
-	}
-	t, err := time.ParseInLocation(form, text, s.loc)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not a time of a site", clip(text, 40))
-	}
-	if t.Year() < 1900 || t.Year() > 2200 {
-		return time.Time{}, nil
-	}
-	return t.UTC(), nil
+	return t, nil
 }
 
 // spell is the text of a JSON value as Frappe would show it; false for a list or

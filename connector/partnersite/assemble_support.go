@@ -11,7 +11,12 @@ import (
 
 // support adds tickets.
 func (s *site) support(snap *evidence.Snapshot) {
-	stars := s.findAll(config.KindTicketFeedback)
+	ratings := map[owner]found{}
+	for _, f := range s.findAll(config.KindTicketFeedback) {
+		if on := (owner{f.Doctype, f.Name}); ratings[on].record == nil {
+			ratings[on] = f
+		}
+	}
 	seen := map[owner]bool{}
 	for _, f := range s.findAll(config.KindTicket) {
 		on := owner{f.Doctype, f.Name}
@@ -20,11 +25,8 @@ func (s *site) support(snap *evidence.Snapshot) {
 		}
 		seen[on] = true
 		t := s.ticket(f)
-		for _, rating := range stars {
-			if rating.Doctype == f.Doctype && rating.Name == f.Name {
-				t.Stars, t.Rated = rating.stars()
-				break
-			}
+		if rating, ok := ratings[on]; ok {
+			t.Stars, t.Rated = rating.stars()
 		}
 		snap.Tickets = append(snap.Tickets, t)
 	}
