@@ -512,7 +512,7 @@ func isJSON(h http.Header) bool {
 
 // redact removes the credentials from text of the site, which may echo headers.
 func (c *Client) redact(s string) string {
-	key, secret, _ := strings.Cut(c.token(), ":")
+	key, secret, _ := strings.Cut(strings.TrimPrefix(c.token(), "token "), ":")
 	return strings.NewReplacer(secret, "redacted", key, "redacted").Replace(s)
 }
 

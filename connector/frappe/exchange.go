@@ -24,7 +24,7 @@ type request struct {
 	right   string // the right the call needs, for hints; "" is read
 	method  string // GET when empty
 	path    string // escaped
-	query   url.Values
+	query   params
 	body    any // encoded as JSON
 	form    func(*resty.Request)
 	guest   bool          // without credentials
@@ -33,6 +33,7 @@ type request struct {
 	probe   bool          // identity probe: passes the gate, confirms nothing
 	once    bool          // no repetition, even of a read
 	reads   bool          // only reads, though it is posted
+	line    string        // path and query, once target was asked
 	took    time.Duration // set by the exchange: time to the first byte of the answer
 	// stream takes the body of a success instead of read's buffer.
 	stream func(*http.Response) error
@@ -45,12 +46,58 @@ func (r *request) verb() string {
 	return r.method
 }
 
-// target is path and query as they stand in the request line.
+// target is path and query as they stand in the request line. The query must
+// not change after the first call, except through ask.
 func (r *request) target() string {
-	if len(r.query) == 0 {
-		return r.path
+	if r.line == "" {
+		r.line = r.query.after(r.path)
 	}
-	return r.path + "?" + r.query.Encode()
+	return r.line
+}
+
+// params is a query in the order it was built: a map would be sorted for every
+// request.
+type params [][2]string
+
+func (p params) get(key string) string {
+	for _, kv := range p {
+		if kv[0] == key {
+			return kv[1]
+		}
+	}
+	return ""
+}
+
+func (p params) after(path string) string {
+	if len(p) == 0 {
+		return path
+	}
+	size := len(path)
+	for _, kv := range p {
+		size += 2 + len(kv[0]) + 2*len(kv[1])
+	}
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteString(path)
+	sep := byte('?')
+	for _, kv := range p {
+		b.WriteByte(sep)
+		b.WriteString(kv[0])
+		b.WriteByte('=')
+		b.WriteString(url.QueryEscape(kv[1]))
+		sep = '&'
+	}
+	return b.String()
+}
+
+// ask changes one parameter of the query.
+func (r *request) ask(key, value string) {
+	for i := range r.query {
+		if r.query[i][0] == key {
+			r.query[i][1] = value
+		}
+	}
+	r.line = ""
 }
 
 // maxRequestLine is gunicorn's limit, verb and protocol included.
@@ -168,14 +215,17 @@ func (c *Client) exchange(ctx context.Context, r *request, read func([]byte) err
 	fail := func(cat Category, status int, hint string) *Error {
 		return &Error{Op: r.op, Site: c.site, Status: status, Category: cat, Hint: hint}
 	}
-	req := c.http.R().SetContext(ctx)
-	if r.accept == "" {
-		req.SetHeader("Accept", "application/json")
-	} else {
-		req.SetHeader("Accept", r.accept)
+	// The limit of a whole exchange, trickled bodies included.
+	within, cancel := context.WithTimeout(ctx, c.cfg.ReplyTimeout)
+	defer cancel()
+	req := c.http.R().SetContext(within)
+	accept := r.accept
+	if accept == "" {
+		accept = "application/json"
 	}
+	req.Header["Accept"] = []string{accept}
 	if !r.guest {
-		req.SetAuthToken(c.token())
+		req.Header["Authorization"] = []string{c.token()}
 	}
 	sent := 0
 	if r.body != nil {
@@ -192,7 +242,7 @@ func (c *Client) exchange(ctx context.Context, r *request, read func([]byte) err
 
 	c.stats.sent(sent, again)
 	start := time.Now() // a duration is measured, not an instant: the clock of tests does not matter
-	resp, err := req.Execute(r.verb(), r.target())
+	resp, err := req.Execute(r.verb(), c.site+r.target())
 	took := time.Since(start)
 	r.took = took
 	if err != nil || resp == nil || resp.RawResponse == nil {

@@ -90,7 +90,7 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(siteName(c.URL))
 // its connections.
 type Client struct {
 	cfg   Config        // without Key and Secret
-	token func() string // a function, because no formatting verb looks into one
+	token func() string // the Authorization header; a function, because no formatting verb looks into one
 	site  string        // scheme and host, as errors and logs name the site
 	http  *resty.Client
 	idle  func()
@@ -156,7 +156,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.Join(bad...)
 	}
 
-	token := string(cfg.Key + ":" + cfg.Secret)
+	token := "token " + string(cfg.Key+":"+cfg.Secret)
 	cfg.Key, cfg.Secret = "", ""
 	c := &Client{
 		cfg:     cfg,

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,12 +26,54 @@ type Filter struct {
 func Where(field, op string, value any) Filter { return Filter{Field: field, Op: op, Value: value} }
 
 // MarshalJSON writes the list form, the only one every version reads alike.
-func (f Filter) MarshalJSON() ([]byte, error) {
-	v := []any{f.Field, f.Op, f.Value}
+func (f Filter) MarshalJSON() ([]byte, error) { return encode(f.list()) }
+
+func (f Filter) list() []any {
 	if f.Doctype != "" {
-		v = append([]any{f.Doctype}, v...)
+		return []any{f.Doctype, f.Field, f.Op, f.Value}
 	}
-	return encode(v)
+	return []any{f.Field, f.Op, f.Value}
+}
+
+// filterText is compact for filters, of which most are plain texts.
+func filterText(filters []Filter) string {
+	b := make([]byte, 0, 128)
+	b = append(b, '[')
+	for i, f := range filters {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if v, ok := f.Value.(string); ok && f.Doctype == "" && plainText(f.Field) && plainText(f.Op) && plainText(v) {
+			b = append(b, `["`...)
+			b = append(b, f.Field...)
+			b = append(b, `","`...)
+			b = append(b, f.Op...)
+			b = append(b, `","`...)
+			b = append(b, v...)
+			b = append(b, `"]`...)
+			continue
+		}
+		b = append(b, compact(f.list())...)
+	}
+	return string(append(b, ']'))
+}
+
+// plainText reports whether s stands in JSON as it is.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// fieldText is compact for field names, nearly all of which need no quoting.
+func fieldText(fields []string) string {
+	if !plainFields(fields) {
+		return compact(fields)
+	}
+	return `["` + strings.Join(fields, `","`) + `"]`
 }
 
 // ListQuery asks for one page.
@@ -70,25 +111,25 @@ func (c *Client) listRequest(q ListQuery) *request {
 	if len(fields) == 0 {
 		fields = []string{"name", "modified"}
 	}
-	v := url.Values{
-		"fields":            {compact(fields)},
-		"order_by":          {order},
-		"limit_page_length": {strconv.Itoa(limit)},
-	}
+	v := append(make(params, 0, 8), [][2]string{
+		{"fields", fieldText(fields)},
+		{"order_by", order},
+		{"limit_page_length", strconv.Itoa(limit)},
+	}...)
 	if len(q.Filters) > 0 {
-		v.Set("filters", compact(q.Filters))
+		v = append(v, [2]string{"filters", filterText(q.Filters)})
 	}
 	if len(q.OrFilters) > 0 {
-		v.Set("or_filters", compact(q.OrFilters))
+		v = append(v, [2]string{"or_filters", filterText(q.OrFilters)})
 	}
 	if q.GroupBy != "" {
-		v.Set("group_by", q.GroupBy)
+		v = append(v, [2]string{"group_by", q.GroupBy})
 	}
 	if q.Parent != "" {
-		v.Set("parent", q.Parent)
+		v = append(v, [2]string{"parent", q.Parent})
 	}
 	if q.Start > 0 {
-		v.Set("limit_start", strconv.Itoa(q.Start))
+		v = append(v, [2]string{"limit_start", strconv.Itoa(q.Start)})
 	}
 	r := &request{op: "list " + q.Doctype, doctype: q.Doctype, path: "/api/resource/" + url.PathEscape(q.Doctype), query: v}
 	if q.Parent != "" {
@@ -101,19 +142,19 @@ func (c *Client) listRequest(q ListQuery) *request {
 // body. It alone is not bound by the length of a request line.
 func (r *request) postList(doctype string) *request {
 	body := map[string]any{"doctype": doctype}
-	for k, v := range r.query {
-		switch k {
+	for _, kv := range r.query {
+		switch k, v := kv[0], kv[1]; k {
 		case "fields", "filters", "or_filters":
-			body[k] = json.RawMessage(v[0])
+			body[k] = json.RawMessage(v)
 		case "limit_page_length", "limit_start":
-			n, _ := strconv.Atoi(v[0])
+			n, _ := strconv.Atoi(v)
 			body[k] = n
 		default:
-			body[k] = v[0]
+			body[k] = v
 		}
 	}
 	p := *r
-	p.reads = true
+	p.reads, p.line = true, ""
 	p.method, p.path, p.query, p.body = http.MethodPost, "/api/method/frappe.client.get_list", nil, body
 	return &p
 }
@@ -131,13 +172,13 @@ func (c *Client) list(ctx context.Context, q ListQuery) (rows []Doc, took time.D
 		return nil, 0, c.misuse("list", "no doctype is named")
 	}
 	r := c.listRequest(q)
-	limit, _ := strconv.Atoi(r.query.Get("limit_page_length"))
+	limit, _ := strconv.Atoi(r.query.get("limit_page_length"))
 	if r.tooLong() {
 		switch {
 		case !c.cfg.ReadOnly:
 			r = r.postList(q.Doctype)
 		default:
-			r.query.Set("fields", `["*"]`)
+			r.ask("fields", `["*"]`)
 			if q.GroupBy != "" || !plainFields(q.Fields) || r.tooLong() {
 				return nil, 0, c.misuse(r.op, "the query is longer than a request line may be; split its values")
 			}
@@ -150,7 +191,7 @@ func (c *Client) list(ctx context.Context, q ListQuery) (rows []Doc, took time.D
 	if err != nil {
 		return nil, r.took, err
 	}
-	if r.query.Get("fields") == `["*"]` && len(q.Fields) > 0 {
+	if r.query.get("fields") == `["*"]` && len(q.Fields) > 0 {
 		for _, row := range rows {
 			for k := range row {
 				if !slices.Contains(q.Fields, k) {
@@ -167,10 +208,19 @@ func (c *Client) misuse(op, what string) error {
 	return c.count(&Error{Op: op, Site: c.site, Category: Misuse, Hint: what})
 }
 
-var plainField = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+// plainField reports whether f is the bare name of a column.
+func plainField(f string) bool {
+	for i := range len(f) {
+		ch := f[i]
+		if ch != '_' && (ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z') && (i == 0 || ch < '0' || ch > '9') {
+			return false
+		}
+	}
+	return f != ""
+}
 
 func plainFields(fields []string) bool {
-	return len(fields) > 0 && !slices.ContainsFunc(fields, func(f string) bool { return !plainField.MatchString(f) })
+	return len(fields) > 0 && !slices.ContainsFunc(fields, func(f string) bool { return !plainField(f) })
 }
 
 // ListIn is List for a field with many values: the values go out in chunks that
@@ -353,8 +403,7 @@ type scan struct {
 	checked bool // hidden was determined
 
 	at       Cursor // keyset position
-	out      Cursor // what the caller may store: never behind Since, never in the future
-	latest   string // the newest modified that out may take
+	out      Cursor // what the caller may store: never behind Since nor in the future
 	untimed  bool   // walking rows without modified, by name
 	boundary map[string]bool
 	size     int
@@ -370,13 +419,6 @@ func (c *Client) newScan(doctype string, o ScanOptions) (*scan, error) {
 	}
 	if m := c.remembered(doctype); m != nil {
 		s.fields, s.unknown = m.Known(s.fields)
-	}
-	// Nothing can have been written later than now, wherever the site is. A
-	// cursor beyond that, from an import or a wrong clock, would hide every later
-	// change.
-	s.latest = FormatTime(c.now().Add(farthest), time.UTC)
-	if o.Zone != nil {
-		s.latest = FormatTime(c.now().Add(time.Hour), o.Zone)
 	}
 	if o.ByName {
 		s.at.Modified = ""
@@ -443,7 +485,7 @@ func (s *scan) next(ctx context.Context) (Page, error) {
 		default:
 			s.untimed = false
 			s.at = Cursor{Modified: modified, Name: name}
-			if newer(s.at, s.out) && modified <= s.latest {
+			if newer(s.at, s.out) && modified <= s.latest() {
 				s.out = s.at
 			}
 		}
@@ -461,6 +503,16 @@ func (s *scan) next(ctx context.Context) (Page, error) {
 		s.size = s.c.pageSize(s.doctype)
 	}
 	return Page{Rows: rows, Cursor: s.out, Last: last, Unknown: s.unknown, Hidden: s.hidden}, nil
+}
+
+// latest is the newest modified that a stored cursor may take. Nothing can have
+// been written later than now, wherever the site is: a cursor beyond that, from
+// an import or a wrong clock, would hide every later change.
+func (s *scan) latest() string {
+	if s.o.Zone != nil {
+		return FormatTime(s.c.now().Add(time.Hour), s.o.Zone)
+	}
+	return FormatTime(s.c.now().Add(farthest), time.UTC)
 }
 
 // newer orders cursors as far as texts can: by time, then by any new name.
@@ -544,7 +596,7 @@ func (s *scan) look(rows []Doc) {
 	}
 	s.checked = true
 	for _, f := range s.fields {
-		if _, ok := rows[0][f]; !ok && plainField.MatchString(f) {
+		if _, ok := rows[0][f]; !ok && plainField(f) {
 			s.hidden = append(s.hidden, f)
 		}
 	}

@@ -2,7 +2,6 @@ package frappe
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -74,7 +73,7 @@ func (m *Meta) Field(name string) (Field, bool) {
 // those it has not. Expressions and joined columns pass as known.
 func (m *Meta) Known(want []string) (known, unknown []string) {
 	for _, f := range want {
-		ok := !plainField.MatchString(f) || slices.Contains(standard, f) || m.Table && slices.Contains(childColumns, f)
+		ok := !plainField(f) || slices.Contains(standard, f) || m.Table && slices.Contains(childColumns, f)
 		if !ok {
 			df, has := m.Field(f)
 			ok = has && !layout[df.Type]
@@ -121,7 +120,7 @@ func (c *Client) Meta(ctx context.Context, doctype string) (*Meta, error) {
 
 func (c *Client) readMeta(ctx context.Context, doctype string) (*Meta, error) {
 	r := &request{op: "read meta of " + doctype, path: "/api/method/frappe.desk.form.load.getdoctype",
-		query: url.Values{"doctype": {doctype}}}
+		query: params{{"doctype", doctype}}}
 	var m *Meta
 	err := c.do(ctx, r, func(body []byte) (err error) {
 		m, err = decodeMeta(body, doctype)

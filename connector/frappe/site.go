@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +26,7 @@ func (c *Client) Get(ctx context.Context, doctype, name string) (Doc, error) {
 	key := "data"
 	if awkward(name) {
 		r.path, key = "/api/method/frappe.client.get", "message"
-		r.query = url.Values{"doctype": {doctype}, "name": {name}}
+		r.query = params{{"doctype", doctype}, {"name", name}}
 	} else {
 		r.path = documentPath(doctype, name)
 	}
@@ -81,16 +83,17 @@ func (c *Client) call(ctx context.Context, r *request, method string, args map[s
 	}
 	r.path = "/api/method/" + method
 	if r.verb() == http.MethodGet {
-		r.query = url.Values{}
-		for k, v := range args {
-			switch v := v.(type) {
+		for _, k := range slices.Sorted(maps.Keys(args)) {
+			text := ""
+			switch v := args[k].(type) {
 			case string:
-				r.query.Set(k, v)
+				text = v
 			case int:
-				r.query.Set(k, strconv.Itoa(v))
+				text = strconv.Itoa(v)
 			default:
-				r.query.Set(k, compact(v))
+				text = compact(v)
 			}
+			r.query = append(r.query, [2]string{url.QueryEscape(k), text})
 		}
 		if r.tooLong() {
 			return nil, c.misuse(r.op, "the arguments are longer than a request line may be")

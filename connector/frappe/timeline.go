@@ -3,7 +3,6 @@ package frappe
 import (
 	"context"
 	"iter"
-	"net/url"
 )
 
 // DocInfo is the timeline of one document, as its form shows it: at most the
@@ -27,7 +26,7 @@ type DocInfo struct {
 func (c *Client) DocInfo(ctx context.Context, doctype, name string) (DocInfo, error) {
 	r := &request{op: "read timeline of " + doctype, doctype: doctype, name: name,
 		path:  "/api/method/frappe.desk.form.load.get_docinfo",
-		query: url.Values{"doctype": {doctype}, "name": {name}}}
+		query: params{{"doctype", doctype}, {"name", name}}}
 	var d Doc
 	err := c.do(ctx, r, func(body []byte) (err error) {
 		d, err = decodeDoc(body, "docinfo")
@@ -57,7 +56,7 @@ const (
 func (c *Client) Communications(ctx context.Context, doctype, name string) iter.Seq2[[]Doc, error] {
 	return func(yield func([]Doc, error) bool) {
 		seen := map[string]bool{}
-		for start, again := 0, 0; ; start += mailPage - mailOverlap {
+		for start, again, stale := 0, 0, 0; ; start += mailPage - mailOverlap {
 			r := &request{op: "read mails of " + doctype, doctype: doctype, name: name}
 			v, err := c.call(ctx, r, "frappe.desk.form.load.get_communications",
 				map[string]any{"doctype": doctype, "name": name, "start": start, "limit": mailPage})
@@ -82,7 +81,12 @@ func (c *Client) Communications(ctx context.Context, doctype, name string) iter.
 			if len(fresh) > 0 && !yield(fresh, nil) {
 				return
 			}
-			if len(rows) < mailPage || len(fresh) == 0 {
+			if stale++; len(fresh) > 0 {
+				stale = 0
+			}
+			// Pages without anything new come after a restart, but no more of them
+			// than were read before; beyond that the site ignores start.
+			if len(rows) < mailPage || stale > 1+len(seen)/(mailPage-mailOverlap) {
 				return
 			}
 		}

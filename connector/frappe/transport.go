@@ -65,18 +65,15 @@ func newTransport(cfg Config, roots *x509.CertPool, proxy *url.URL) (*resty.Clie
 	hc := &http.Client{
 		Transport:     verbs{next: tr, readOnly: cfg.ReadOnly},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       cfg.ReplyTimeout,
 	}
 	// Retries are ours: resty would repeat a POST whose connection dropped, and
 	// leave open the bodies of failed tries. Nothing of it is ever logged, since
 	// its log holds the header with the token.
 	rc := resty.NewWithClient(hc).
-		SetBaseURL(siteName(cfg.URL)).
 		SetLogger(quiet{}).
 		SetDisableWarn(true).
 		SetDoNotParseResponse(true).
-		SetHeader("User-Agent", "prmsync").
-		SetAuthScheme("token")
+		SetHeader("User-Agent", "prmsync")
 	return rc, tr.CloseIdleConnections
 }
 
