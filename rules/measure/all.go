@@ -132,10 +132,6 @@ func (m *meter) emit(v Value, sp span) {
 	}
 	v.Docs = sortedRefs(v.Docs)
 	v.Population = sortedRefs(v.Population)
-	if n := len(v.Population); n > m.o.PopulationCap {
-		v.PopulationMore = n - m.o.PopulationCap
-		v.Population = slices.Clip(v.Population[:m.o.PopulationCap:m.o.PopulationCap])
-	}
 	if sp.exempt {
 		v.count(CountExempt, 1)
 	}
@@ -146,6 +142,20 @@ func (m *meter) emit(v Value, sp span) {
 		}
 	}
 	m.out = append(m.out, v)
+}
+
+// behind adds a record behind the numerator, counting only beyond the cap.
+func (m *meter) behind(v *Value, r *evidence.Ref) { m.list(&v.Docs, &v.DocsMore, r) }
+
+// counted adds a record of the population, counting only beyond the cap.
+func (m *meter) counted(v *Value, r *evidence.Ref) { m.list(&v.Population, &v.PopulationMore, r) }
+
+func (m *meter) list(to *[]evidence.Ref, more *int, r *evidence.Ref) {
+	if len(*to) >= m.o.PopulationCap {
+		*more++
+		return
+	}
+	*to = append(*to, *r)
 }
 
 func (v *Value) count(name string, n float64) {

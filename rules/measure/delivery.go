@@ -39,7 +39,7 @@ func (m *meter) satisfaction() {
 				}
 				byProject[k] = append(byProject[k], f)
 			}
-			all.add(&total, f.Ref, f.Stars, f.Rated)
+			all.add(m, &total, &f.Ref, f.Stars, f.Rated)
 		}
 		for _, p := range m.customerProjects() {
 			k := projectKey{p.Site, p.Name}
@@ -56,7 +56,7 @@ func (m *meter) satisfaction() {
 			v := Value{Metric: Satisfaction, Unit: UnitStars, Site: p.Site, Project: p.Name, Title: p.Title}
 			var r ratings
 			for _, f := range list {
-				r.add(&v, f.Ref, f.Stars, f.Rated)
+				r.add(m, &v, &f.Ref, f.Stars, f.Rated)
 			}
 			if r.rated > 0 {
 				rated++
@@ -146,8 +146,10 @@ func (m *meter) supportTAT() {
 			days := h.on.DaysSince(l.on)
 			sum, n = sum+days, n+1
 			docs := []evidence.Ref{l.ref, h.ref}
-			total.Docs = append(total.Docs, docs...)
-			total.Population = append(total.Population, p.Ref)
+			for i := range docs {
+				m.behind(&total, &docs[i])
+			}
+			m.counted(&total, &p.Ref)
 			if gap == "" {
 				v := Value{Metric: SupportTAT, Unit: UnitDays, Site: p.Site, Project: p.Name, Title: p.Title, Docs: docs, Population: []evidence.Ref{p.Ref}}
 				v.mean(float64(days), 1)
@@ -217,8 +219,9 @@ func (m *meter) readyTAT() {
 				continue
 			}
 			sum, n = sum+c.on.DaysSince(p.Joined), n+1
-			v.Docs = append(v.Docs, c.ref, p.Ref)
-			v.Population = append(v.Population, p.Ref)
+			m.behind(&v, &c.ref)
+			m.behind(&v, &p.Ref)
+			m.counted(&v, &p.Ref)
 		}
 		if gap != "" {
 			m.emit(Value{Metric: ReadyTAT, Unit: UnitDays, Unknown: gap}, sp)

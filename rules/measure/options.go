@@ -27,7 +27,8 @@ type Options struct {
 	ReadyRoles []string
 	// OpenOnly leaves completed tasks out of the denominator of overdue tasks.
 	OpenOnly bool
-	// PopulationCap is how many records a Value lists as its population; 500.
+	// PopulationCap is how many records a Value lists as its population, and how
+	// many behind its numerator; 500.
 	PopulationCap int
 }
 

@@ -41,40 +41,70 @@ func (m *meter) overdue() {
 		}
 	}
 	slices.SortFunc(open, func(a, b *evidence.Project) int { return a.Ref.Compare(b.Ref) })
-	tasks := make(map[projectKey][]*evidence.Task, len(open))
-	for _, p := range open {
-		tasks[projectKey{p.Site, p.Name}] = nil
-	}
-	for _, t := range inOrder(m.s.Tasks, func(t *evidence.Task) *evidence.Ref { return &t.Ref }) {
-		k := projectKey{t.Site, t.Project}
-		if list, ok := tasks[k]; ok && !t.Group && !t.Template && t.Status != "Cancelled" && t.Status != "Template" {
-			tasks[k] = append(list, t)
-		}
+	index := make(map[projectKey]int, len(open))
+	for i, p := range open {
+		index[projectKey{p.Site, p.Name}] = i
 	}
 	moves := m.endDates()
+	var work []workItem
+	for _, t := range inOrder(m.s.Tasks, func(t *evidence.Task) *evidence.Ref { return &t.Ref }) {
+		if i, ok := index[projectKey{t.Site, t.Project}]; ok && !t.Group && !t.Template && t.Status != "Cancelled" && t.Status != "Template" {
+			work = append(work, workItem{task: t, project: i, moves: moves[t.Key()]})
+		}
+	}
+	blank := func(i int) Value {
+		p := open[i]
+		return Value{Metric: OverduePct, Unit: UnitPercent, Site: p.Site, Project: p.Name, Title: p.Title}
+	}
 	for _, sp := range m.weeks {
 		total := Value{Metric: OverduePct, Unit: UnitPercent}
 		var sum overdueSum
 		// A project seen later than T may have been in another state then.
-		reconstructed := !sp.current && slices.ContainsFunc(m.s.Projects, func(p evidence.Project) bool {
-			return p.Customer != "" && sp.later(p.Ref)
-		})
-		for _, p := range open {
-			v := Value{Metric: OverduePct, Unit: UnitPercent, Site: p.Site, Project: p.Name, Title: p.Title, Reconstructed: reconstructed}
-			var one overdueSum
-			for _, t := range tasks[projectKey{p.Site, p.Name}] {
-				m.addTask(&v, &one, t, sp, moves[t.Key()])
+		reconstructed := false
+		for i := range m.s.Projects {
+			p := &m.s.Projects[i]
+			reconstructed = reconstructed || !sp.current && p.Customer != "" && sp.later(&p.Ref)
+		}
+		// Judged first and listed afterwards, when it is known how many there
+		// are: lists that grow cost more than everything else here.
+		values, sums := make([]Value, len(open)), make([]overdueSum, len(open))
+		for i := range work {
+			w := &work[i]
+			w.now = overdueSum{}
+			if sp.existed(w.task.Created) {
+				w.now = m.judge(w, sp)
+				sums[w.project].add(w.now)
 			}
-			if !one.existed && !sp.existed(p.Created) {
+		}
+		for i := range open {
+			values[i] = blank(i)
+			m.room(&values[i], sums[i])
+			sum.add(sums[i])
+		}
+		m.room(&total, sum)
+		for i := range work {
+			w := &work[i]
+			if w.now.all == 0 {
+				continue
+			}
+			m.counted(&total, &w.task.Ref)
+			m.counted(&values[w.project], &w.task.Ref)
+			if w.now.late > 0 {
+				m.behind(&total, &w.task.Ref)
+				m.behind(&values[w.project], &w.task.Ref)
+			}
+		}
+		for i, p := range open {
+			if sums[i].all == 0 && !sp.existed(p.Created) {
 				continue // neither the project nor any task of it was there yet
 			}
-			total.Docs, total.Population = append(total.Docs, v.Docs...), append(total.Population, v.Population...)
-			sum.add(one)
-			v.Reconstructed = v.Reconstructed || one.later
+			v := values[i]
+			v.Reconstructed = reconstructed || sums[i].later
 			if g := m.siteGap(p.Site, "Project", "Task"); g != "" {
-				v = Value{Metric: OverduePct, Unit: UnitPercent, Site: p.Site, Project: p.Name, Title: p.Title, Unknown: g}
+				v = blank(i)
+				v.Unknown = g
 			} else {
-				one.set(&v)
+				sums[i].set(&v)
 			}
 			m.emit(v, sp)
 		}
@@ -88,9 +118,28 @@ func (m *meter) overdue() {
 	}
 }
 
+// workItem is a task that counts, the number of its project and the end dates
+// that it had before.
+type workItem struct {
+	task    *evidence.Task
+	project int
+	moves   []endDate
+	now     overdueSum // of the period at hand
+}
+
+// room makes the lists of a value as long as they will be.
+func (m *meter) room(v *Value, s overdueSum) {
+	if n := min(s.all, m.o.PopulationCap); n > 0 {
+		v.Population = make([]evidence.Ref, 0, n)
+	}
+	if n := min(s.late, m.o.PopulationCap); n > 0 {
+		v.Docs = make([]evidence.Ref, 0, n)
+	}
+}
+
 type overdueSum struct {
 	late, lateThen, all, open, undated, moved int
-	existed, later                            bool
+	later                                     bool
 }
 
 func (o *overdueSum) add(b overdueSum) {
@@ -115,39 +164,38 @@ func (o overdueSum) set(v *Value) {
 	}
 }
 
-func (m *meter) addTask(v *Value, sum *overdueSum, t *evidence.Task, sp span, moves []endDate) {
-	if !sp.existed(t.Created) {
-		return
-	}
-	sum.existed = true
+// judge counts one task at the end of the period; nothing when it does not
+// count then.
+func (m *meter) judge(w *workItem, sp span) (sum overdueSum) {
+	t := w.task
 	done := t.Status == "Completed" && (t.Completed.IsZero() || !t.Completed.After(sp.t))
 	if done && m.o.OpenOnly {
-		return
+		return sum
 	}
-	sum.all++
-	v.Population = append(v.Population, t.Ref)
-	if !sp.current && sp.later(t.Ref) {
-		sum.later = true
-	}
-	if !done {
-		sum.open++
-	}
+	sum.all = 1
+	sum.later = !sp.current && sp.later(&t.Ref)
 	if t.Due.IsZero() {
-		sum.undated++
-	}
-	spared := t.Status == "Pending Review" && t.Review.After(sp.t)
-	if m.late(t.Due, t.DueAt, sp) && !done && !spared {
-		sum.late++
-		v.Docs = append(v.Docs, t.Ref)
+		sum.undated = 1
 	}
 	due, at := t.Due, t.DueAt
-	if i := slices.IndexFunc(moves, func(e endDate) bool { return !e.moved.Before(sp.end) }); i >= 0 {
-		sum.moved++
-		due, at = moves[i].from, time.Time{}
+	if i := slices.IndexFunc(w.moves, func(e endDate) bool { return !e.moved.Before(sp.end) }); i >= 0 {
+		sum.moved = 1
+		due, at = w.moves[i].from, time.Time{}
 	}
-	if m.late(due, at, sp) && !done && !spared {
-		sum.lateThen++
+	if done {
+		return sum
 	}
+	sum.open = 1
+	if t.Status == "Pending Review" && t.Review.After(sp.t) {
+		return sum
+	}
+	if m.late(t.Due, t.DueAt, sp) {
+		sum.late = 1
+	}
+	if m.late(due, at, sp) {
+		sum.lateThen = 1
+	}
+	return sum
 }
 
 // late tells whether an end date had passed. Days are compared: what is due on
@@ -162,7 +210,7 @@ func (m *meter) late(due evidence.Date, at time.Time, sp span) bool {
 
 // later reports whether the version at hand was first seen after the period,
 // so that what it says of then is worked out and not seen.
-func (sp span) later(r evidence.Ref) bool {
+func (sp span) later(r *evidence.Ref) bool {
 	return r.Reconstructed || r.Seen.IsZero() || !r.Seen.Before(sp.end)
 }
 

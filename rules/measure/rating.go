@@ -17,7 +17,7 @@ type ratings struct {
 	least                       float64
 }
 
-func (r *ratings) add(v *Value, ref evidence.Ref, n float64, rated bool) {
+func (r *ratings) add(m *meter, v *Value, ref *evidence.Ref, n float64, rated bool) {
 	switch {
 	case !rated || n == 0:
 		r.unrated++
@@ -34,29 +34,29 @@ func (r *ratings) add(v *Value, ref evidence.Ref, n float64, rated bool) {
 	if r.rated == 1 || n < r.least {
 		r.least = n
 	}
-	v.Docs = append(v.Docs, ref)
-	v.Population = append(v.Population, ref)
+	m.behind(v, ref)
+	m.counted(v, ref)
 }
 
 // addTicket adds a ticket's rating: its own, else the mean of the answers about
 // it that are kept elsewhere.
-func (r *ratings) addTicket(v *Value, t *evidence.Ticket, apart []*evidence.Feedback) {
+func (r *ratings) addTicket(m *meter, v *Value, t *evidence.Ticket, apart []*evidence.Feedback) {
 	if t.Rated && t.Stars != 0 || len(apart) == 0 {
-		r.add(v, t.Ref, t.Stars, t.Rated)
+		r.add(m, v, &t.Ref, t.Stars, t.Rated)
 		return
 	}
 	sum, n := 0.0, 0
 	for _, f := range apart {
 		if stars(f.Stars, f.Rated) {
 			sum, n = sum+f.Stars, n+1
-			v.Population = append(v.Population, f.Ref)
+			m.counted(v, &f.Ref)
 		}
 	}
 	if n == 0 {
-		r.add(v, t.Ref, 0, false)
+		r.add(m, v, &t.Ref, 0, false)
 		return
 	}
-	r.add(v, t.Ref, sum/float64(n), true)
+	r.add(m, v, &t.Ref, sum/float64(n), true)
 }
 
 func (r *ratings) set(v *Value) {

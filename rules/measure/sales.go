@@ -108,10 +108,11 @@ func (m *meter) sales() {
 			switch {
 			case sp.in(c.won):
 				won++
-				v.Docs, v.Population = append(v.Docs, c.ref), append(v.Population, c.ref)
+				m.behind(&v, &c.ref)
+				m.counted(&v, &c.ref)
 			case sp.in(c.lost):
 				lost++
-				v.Population = append(v.Population, c.ref)
+				m.counted(&v, &c.ref)
 			}
 			switch {
 			case recent(c.won):
@@ -164,7 +165,7 @@ func (m *meter) weeklyFeedback(metric string, answers []*evidence.Feedback, gap 
 	var r ratings
 	for _, f := range answers {
 		if sp.in(f.On) {
-			r.add(&v, f.Ref, f.Stars, f.Rated)
+			r.add(m, &v, &f.Ref, f.Stars, f.Rated)
 		}
 	}
 	if gap != "" {
@@ -242,14 +243,14 @@ func (m *meter) response() {
 				continue
 			}
 			all++
-			v.Population = append(v.Population, q.lead.Ref)
+			m.counted(&v, &q.lead.Ref)
 			if q.answered {
 				answered++
 				sum, longest = sum+q.hours, max(longest, q.hours)
 			}
 			if q.inTime {
 				inTime++
-				v.Docs = append(v.Docs, q.lead.Ref)
+				m.behind(&v, &q.lead.Ref)
 			}
 		}
 		if gap != "" {

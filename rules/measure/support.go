@@ -59,7 +59,7 @@ func (m *meter) support() {
 				continue
 			}
 			resolved++
-			r.addTicket(&rating, t, apart[projectKey{t.Site, t.Name}])
+			r.addTicket(m, &rating, t, apart[projectKey{t.Site, t.Name}])
 			switch {
 			case t.Agreement == "":
 				without++
@@ -74,7 +74,7 @@ func (m *meter) support() {
 				continue
 			}
 			all++
-			sla.Population = append(sla.Population, t.Ref)
+			m.counted(&sla, &t.Ref)
 			response := !needResponse || !t.FirstResponse.IsZero() && !t.FirstResponse.After(t.ResponseDue)
 			resolution := !needResolution || !t.Resolved.After(t.ResolutionDue)
 			if !response {
@@ -85,7 +85,7 @@ func (m *meter) support() {
 			}
 			if response && resolution {
 				good++
-				sla.Docs = append(sla.Docs, t.Ref)
+				m.behind(&sla, &t.Ref)
 			}
 			if t.AgreementStatus == "Fulfilled" {
 				fulfilled++
@@ -93,7 +93,7 @@ func (m *meter) support() {
 		}
 		for _, f := range loose {
 			if sp.in(f.On) {
-				r.add(&rating, f.Ref, f.Stars, f.Rated)
+				r.add(m, &rating, &f.Ref, f.Stars, f.Rated)
 			}
 		}
 		if gap != "" {

@@ -124,8 +124,9 @@ type Value struct {
 	Target      float64 // the partner's own
 
 	// Docs are the records behind the numerator; Population those behind the
-	// denominator, capped at 500 with PopulationMore beyond.
+	// denominator. Each is capped (at 500), with DocsMore and PopulationMore beyond.
 	Docs           []evidence.Ref
+	DocsMore       int
 	Population     []evidence.Ref
 	PopulationMore int
 	// Counts holds further figures by the names above: what was left out of the
