@@ -3,7 +3,6 @@ package partnersite
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/prmsync/prmsync/config"
@@ -245,8 +244,7 @@ func decimal(s string) (float64, bool) {
 	case strings.Count(s, ".") > 1: // a date, a version or thousands: not a figure of ours
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(s, 64)
-	return f, err == nil && f-f == 0
+	return number(s)
 }
 
 // firstFigure is the day on which our own captures first saw the report filled,

@@ -20,6 +20,7 @@ import (
 const (
 	maxRunes     = 140      // runes of a subject, a remark, a link
 	maxScan      = 64 << 10 // bytes of a long text that are looked at
+	maxNumber    = 1e15     // in either direction
 	maxTableRows = 5000     // rows of one child table
 )
 
@@ -291,8 +292,17 @@ func spell(v any) (string, bool) {
 	return "", false
 }
 
-// number reads a JSON number, a Check or a number in text.
+// number reads a JSON number, a Check or a number in text. What no site counts
+// is none: later sums must stay finite.
 func number(v any) (float64, bool) {
+	n, ok := parseNumber(v)
+	if !ok || n != n || n > maxNumber || n < -maxNumber {
+		return 0, false
+	}
+	return n, true
+}
+
+func parseNumber(v any) (float64, bool) {
 	switch v := v.(type) {
 	case float64:
 		return v, true
@@ -310,7 +320,7 @@ func number(v any) (float64, bool) {
 			return 0, true
 		}
 		f, err := strconv.ParseFloat(v, 64)
-		return f, err == nil && f == f && f-f == 0 // neither NaN nor infinite
+		return f, err == nil
 	case json.Number:
 		f, err := v.Float64()
 		return f, err == nil
