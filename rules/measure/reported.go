@@ -21,7 +21,15 @@ func (m *meter) indexReports() {
 	m.bursts = make(map[evidence.Key]bool)
 	type lane struct{ site, metric, project string }
 	lanes := make(map[lane][]*evidence.MetricReport)
-	for _, r := range inOrder(m.s.Reports, func(r *evidence.MetricReport) *evidence.Ref { return &r.Ref }) {
+	// One record may report several metrics: each is a report of its own.
+	reports := make([]*evidence.MetricReport, len(m.s.Reports))
+	for i := range m.s.Reports {
+		reports[i] = &m.s.Reports[i]
+	}
+	slices.SortStableFunc(reports, func(a, b *evidence.MetricReport) int {
+		return cmp.Or(a.Ref.Compare(b.Ref), a.Modified.Compare(b.Modified), cmp.Compare(a.Metric, b.Metric))
+	})
+	for _, r := range reports {
 		k := reportKey{r.Metric, r.Period, r.Project}
 		m.reports[k] = append(m.reports[k], r)
 		if !r.Created.IsZero() {

@@ -64,7 +64,7 @@ func (m *meter) support() {
 			case t.Agreement == "":
 				without++
 				continue
-			case before(t.Resolved, t.Opened), before(t.FirstResponse, t.Opened):
+			case len(t.Unusable) > 0, before(t.Resolved, t.Opened), before(t.FirstResponse, t.Opened):
 				invalid++
 				continue
 			}
