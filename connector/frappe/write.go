@@ -127,7 +127,7 @@ func (c *Client) find(ctx context.Context, doctype, field string, value any) (Do
 // the fields. Table fields replace whole tables.
 func (c *Client) Update(ctx context.Context, doctype, name, modified string, fields map[string]any) (string, error) {
 	r := &request{op: "update " + doctype, doctype: doctype, name: name, right: "write", method: http.MethodPut}
-	if doctype == "" || name == "" || modified == "" {
+	if doctype == "" || name == "" || modified == "" && name != doctype {
 		return "", c.misuse(r.op, "doctype, name and the modified that was read are all needed")
 	}
 	if awkward(name) {
@@ -138,7 +138,9 @@ func (c *Client) Update(ctx context.Context, doctype, name, modified string, fie
 		body = map[string]any{}
 	}
 	delete(body, "name") // another name would point the write at another document
-	body["modified"] = modified
+	if modified != "" {
+		body["modified"] = modified
+	}
 	r.path, r.body = documentPath(doctype, name), body
 	for try := 0; ; try++ {
 		var doc Doc
