@@ -1,0 +1,605 @@
+package schema
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prmsync/prmsync/connector/frappe"
+)
+
+// Options say how a PRM is provisioned.
+type Options struct {
+	Deployment string // bare or press
+	DryRun     bool   // look only
+	// Progress is told of each step when it is settled; nil tells nobody.
+	Progress func(done, total int, item Item)
+}
+
+// Result is what a run found and did.
+type Result struct {
+	Version string `json:"schema_version"`
+	Items   []Item `json:"items"`
+}
+
+// Count returns how many items have the verb.
+func (r Result) Count(v Verb) int {
+	n := 0
+	for _, i := range r.Items {
+		if i.Verb == v {
+			n++
+		}
+	}
+	return n
+}
+
+// Provision compares the PRM with the schema and, unless DryRun, makes and
+// changes what differs, in order. It may be run again at any time and after any
+// interruption. A step that the site refuses is an item with Cannot; the steps
+// after it are tried all the same, but the schema version is not written. The
+// error is one that ends the run: no answer, a refused key, a missing role.
+func Provision(ctx context.Context, c *frappe.Client, o Options) (Result, error) {
+	s := Load()
+	r := &run{c: c, o: o, s: s, missing: map[string]bool{}}
+	if err := r.roles(ctx); err != nil {
+		return Result{}, err
+	}
+	steps := s.For(o.Deployment)
+	res := Result{Version: s.Version}
+	for i, st := range steps {
+		item, err := r.step(ctx, st)
+		if err != nil {
+			if ends(err) {
+				return res, fmt.Errorf("%s %s: %w", st.Doctype, st.Name, err)
+			}
+			item = Item{Doctype: st.Doctype, Name: st.Name, Verb: Cannot, Reason: reason(err)}
+			r.failed = true
+		}
+		res.Items = append(res.Items, item)
+		if o.Progress != nil {
+			o.Progress(i+1, len(steps), item)
+		}
+	}
+	return res, nil
+}
+
+// ends reports whether going on makes no sense.
+func ends(err error) bool {
+	switch frappe.CategoryOf(err) {
+	case frappe.Unauthorized, frappe.Unreachable, frappe.Timeout, frappe.Cancelled, frappe.BreakerOpen, frappe.Unavailable,
+		frappe.RefusedAddress, frappe.BadCertificate, frappe.LoginPage, frappe.Redirected, frappe.RateLimited, frappe.Uncertain:
+		return true
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func reason(err error) string {
+	if e, ok := errors.AsType[*frappe.Error](err); ok {
+		s := e.Error()
+		if len(e.Messages) > 0 {
+			s += " (" + strings.Join(e.Messages, "; ") + ")"
+		}
+		return s
+	}
+	return err.Error()
+}
+
+type run struct {
+	c       *frappe.Client
+	o       Options
+	s       *Schema
+	user    string
+	have    []string        // the user's roles
+	missing map[string]bool // doctypes that a dry run would have to make first
+	failed  bool
+	docperm map[string][]frappe.Doc
+}
+
+// roles refuses a user who cannot provision, naming the role.
+func (r *run) roles(ctx context.Context) error {
+	var err error
+	if r.user, err = r.c.Whoami(ctx); err != nil {
+		return fmt.Errorf("who provisions: %w", err)
+	}
+	if r.have, err = r.c.Roles(ctx, r.user); err != nil {
+		return fmt.Errorf("roles of the provisioning user: %w", err)
+	}
+	var lack []string
+	for _, role := range r.s.ProvisioningRoles {
+		if role != "Website Manager" && !slices.Contains(r.have, role) {
+			lack = append(lack, role)
+		}
+	}
+	if r.user != "Administrator" && len(lack) > 0 {
+		return fmt.Errorf("the provisioning user lacks the role %s; give it to that user on the PRM, or use another user's key", strings.Join(lack, " and "))
+	}
+	return nil
+}
+
+func (r *run) step(ctx context.Context, st Step) (Item, error) {
+	switch st.Action {
+	case "ensure", "merge":
+		return r.ensure(ctx, st)
+	case "permission":
+		return r.permission(ctx, st)
+	case "single":
+		return r.single(ctx, st)
+	}
+	return Item{}, fmt.Errorf("schema.json: unknown action %q", st.Action)
+}
+
+// leaveIfFound are records that a press site brings and that stay as they are.
+func (st Step) leaveIfFound() bool { return strings.Contains(st.Note, "left as found") }
+
+func (r *run) ensure(ctx context.Context, st Step) (Item, error) {
+	item := Item{Doctype: st.Doctype, Name: st.Name}
+	if st.Doctype == "Web Form" && r.user != "Administrator" && !slices.Contains(r.have, "Website Manager") {
+		item.Verb, item.Reason = Cannot, "the provisioning user lacks the role Website Manager; without it customers have no form on the PRM"
+		return item, nil
+	}
+	meta, err := r.c.Meta(ctx, st.Doctype)
+	switch frappe.CategoryOf(err) {
+	case "":
+	case frappe.NotFound, frappe.Forbidden:
+		item.Verb, item.Reason = Skipped, "this version of Frappe has no "+st.Doctype
+		return item, nil
+	default:
+		return item, err
+	}
+	body := known(meta, st.Body)
+	maps.Copy(body, known(meta, st.BodyWhereKnown))
+	if st.Doctype == "Workspace" {
+		withoutMissingBlocks(meta, body)
+	}
+	doc, err := r.c.Get(ctx, st.Doctype, st.Name)
+	if frappe.CategoryOf(err) == frappe.NotFound {
+		if st.Action == "merge" {
+			if r.o.DryRun {
+				item.Verb = Change
+				return item, nil
+			}
+			return item, fmt.Errorf("%s %s is not there to be extended", st.Doctype, st.Name)
+		}
+		item.Verb = Create
+		if r.o.DryRun {
+			return item, nil
+		}
+		if strings.EqualFold(meta.Autoname, "prompt") {
+			body["name"] = st.Name
+		}
+		if _, err := r.c.Insert(ctx, st.Doctype, "", body); err != nil {
+			if c := frappe.CategoryOf(err); c != frappe.Uncertain && c != frappe.Duplicate {
+				return item, err
+			}
+			// Its answer was lost, or somebody was faster: look.
+			if ok, err2 := r.c.Exists(ctx, st.Doctype, st.Name); err2 != nil || !ok {
+				return item, errors.Join(err, err2)
+			}
+		}
+		r.forget(st, body)
+		return item, nil
+	}
+	if err != nil {
+		return item, err
+	}
+	if st.leaveIfFound() {
+		item.Verb = Unchanged
+		return item, nil
+	}
+	change, err := r.diff(st.Doctype, meta, body, doc)
+	if err != nil {
+		return item, err
+	}
+	if len(change) == 0 {
+		item.Verb = Unchanged
+		return item, nil
+	}
+	item.Fields = slices.Sorted(maps.Keys(change))
+	if desk(st.Doctype) && !r.ours(doc) {
+		item.Verb, item.Reason = Left, "edited by "+doc.Text("modified_by")+" since; delete it and provision again to have ours back"
+		return item, nil
+	}
+	item.Verb = Change
+	if r.o.DryRun {
+		return item, nil
+	}
+	if _, err := r.c.Update(ctx, st.Doctype, st.Name, doc.Modified(), change); err != nil {
+		return item, err
+	}
+	r.forget(st, body)
+	return item, nil
+}
+
+// forget drops what the client remembers of a doctype that was just changed.
+func (r *run) forget(st Step, body map[string]any) {
+	switch st.Doctype {
+	case "DocType":
+		r.c.Forget(st.Name)
+	case "Custom Field":
+		if dt, ok := body["dt"].(string); ok {
+			r.c.Forget(dt)
+		}
+	}
+}
+
+// desk reports whether people edit such records in the desk.
+func desk(doctype string) bool {
+	switch doctype {
+	case "Report", "Number Card", "Dashboard Chart", "Dashboard", "List View Settings", "Kanban Board", "Calendar View", "Client Script",
+		"Notification", "Print Format", "Web Form", "Custom HTML Block", "Workspace", "Workflow":
+		return true
+	}
+	return false
+}
+
+// ours reports whether the record was last saved by the user that provisions.
+// A record whose modified_by is somebody else's carries that person's wishes.
+func (r *run) ours(doc frappe.Doc) bool {
+	by := doc.Text("modified_by")
+	return by == "" || by == r.user
+}
+
+// known keeps the keys of a body, and of its child rows, that the live meta knows.
+func known(meta *frappe.Meta, body map[string]any) map[string]any {
+	out := make(map[string]any, len(body))
+	for k, v := range body {
+		if k == "name" {
+			out[k] = v
+			continue
+		}
+		f, ok := meta.Field(k)
+		if !ok {
+			continue
+		}
+		rows, isTable := v.([]any)
+		child := meta.Children[f.Options]
+		if !isTable || child == nil {
+			out[k] = v
+			continue
+		}
+		kept := make([]any, 0, len(rows))
+		for _, row := range rows {
+			m, ok := row.(map[string]any)
+			if !ok {
+				continue
+			}
+			keep := make(map[string]any, len(m))
+			for ck, cv := range m {
+				if _, ok := child.Field(ck); ok {
+					keep[ck] = cv
+				}
+			}
+			kept = append(kept, keep)
+		}
+		out[k] = kept
+	}
+	return out
+}
+
+// withoutMissingBlocks cuts from a workspace what the version cannot show: 14
+// has neither custom blocks nor a Kanban view of shortcuts.
+func withoutMissingBlocks(meta *frappe.Meta, body map[string]any) {
+	if _, ok := meta.Field("custom_blocks"); !ok {
+		var blocks []map[string]any
+		if text, ok := body["content"].(string); ok && json.Unmarshal([]byte(text), &blocks) == nil {
+			blocks = slices.DeleteFunc(blocks, func(b map[string]any) bool { return b["type"] == "custom_block" })
+			if b, err := json.Marshal(blocks); err == nil {
+				body["content"] = string(b)
+			}
+		}
+	}
+	f, ok := meta.Field("shortcuts")
+	if !ok {
+		return
+	}
+	child := meta.Children[f.Options]
+	if child == nil {
+		return
+	}
+	view, ok := child.Field("doc_view")
+	if !ok || strings.Contains(view.Options, "Kanban") {
+		return
+	}
+	rows, _ := body["shortcuts"].([]any)
+	for _, row := range rows {
+		if m, ok := row.(map[string]any); ok && m["doc_view"] == "Kanban" {
+			m["doc_view"] = ""
+		}
+	}
+}
+
+// diff returns the keys of body that the document lacks or has otherwise, in
+// the form to be sent: a table is merged with the rows that are there.
+func (r *run) diff(doctype string, meta *frappe.Meta, body map[string]any, doc frappe.Doc) (map[string]any, error) {
+	out := map[string]any{}
+	for k, want := range body {
+		if k == "name" {
+			continue
+		}
+		rows, isTable := want.([]any)
+		if !isTable {
+			if f, _ := meta.Field(k); !same(f, want, doc[k]) {
+				out[k] = want
+			}
+			continue
+		}
+		f, _ := meta.Field(k)
+		merged, changed := r.merge(doctype+"."+k, meta.Children[f.Options], rows, doc.Rows(k))
+		if changed {
+			out[k] = merged
+		}
+	}
+	return out, nil
+}
+
+// merge lays wanted child rows over those that are there. Where the schema
+// names the columns that tell rows apart, rows found keep their name and what
+// we do not mention, and the rows of others stay behind the row that they stood
+// behind; elsewhere rows are compared by position and the table is replaced.
+func (r *run) merge(table string, child *frappe.Meta, want []any, have []frappe.Doc) (merged []any, changed bool) {
+	field := func(k string) frappe.Field {
+		if child == nil {
+			return frappe.Field{}
+		}
+		f, _ := child.Field(k)
+		return f
+	}
+	keys := r.s.rowKeys[table]
+	if keys == nil {
+		changed = len(want) != len(have)
+		for i, w := range want {
+			row, _ := w.(map[string]any)
+			out := maps.Clone(row)
+			if i < len(have) {
+				for k, v := range row {
+					if !same(field(k), v, have[i][k]) {
+						changed = true
+					}
+				}
+			}
+			merged = append(merged, out)
+		}
+		return merged, changed
+	}
+	key := func(m map[string]any) string {
+		var parts []string
+		for _, k := range keys {
+			parts = append(parts, text(m[k]))
+		}
+		return strings.Join(parts, "\x00")
+	}
+	found := map[string]frappe.Doc{}
+	followers := map[string][]frappe.Doc{} // rows of others, by the wanted row they stand behind
+	wanted := map[string]bool{}
+	for _, w := range want {
+		if m, ok := w.(map[string]any); ok {
+			wanted[key(m)] = true
+		}
+	}
+	last := ""
+	for _, h := range have {
+		k := key(h)
+		if _, dup := found[k]; wanted[k] && !dup {
+			found[k], last = h, k
+			continue
+		}
+		followers[last] = append(followers[last], h)
+	}
+	add := func(rows []frappe.Doc) {
+		for _, h := range rows {
+			merged = append(merged, map[string]any(h))
+		}
+	}
+	add(followers[""])
+	for _, w := range want {
+		m, _ := w.(map[string]any)
+		k := key(m)
+		h, ok := found[k]
+		if !ok {
+			changed = true
+			merged = append(merged, maps.Clone(m))
+		} else {
+			row := maps.Clone(map[string]any(h))
+			for c, v := range m {
+				if !same(field(c), v, h[c]) {
+					v = widen(c, v, h[c])
+					if !same(field(c), v, h[c]) {
+						changed = true
+						row[c] = v
+					}
+				}
+			}
+			merged = append(merged, row)
+		}
+		add(followers[k])
+	}
+	// A changed order of our own rows is not worth a write.
+	return merged, changed
+}
+
+// widen keeps Select options that people added or that an older schema had: a
+// document holding an option that vanished could never be saved again.
+func widen(column string, want, have any) any {
+	if column != "options" {
+		return want
+	}
+	w, ok1 := want.(string)
+	h, ok2 := have.(string)
+	if !ok1 || !ok2 || !strings.Contains(w, "\n") {
+		return want
+	}
+	lines := strings.Split(w, "\n")
+	for l := range strings.SplitSeq(h, "\n") {
+		if !slices.Contains(lines, l) {
+			lines = append(lines, l)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		if v {
+			return "1"
+		}
+		return "0"
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("%T", v)
+	}
+	return string(b)
+}
+
+// same compares as Frappe stores: null, "" and absent are one, a number may
+// arrive as text, an unset number is 0.
+func same(f frappe.Field, want, have any) bool {
+	w, h := text(want), text(have)
+	if w == h {
+		return true
+	}
+	switch f.Type {
+	case "Check", "Int", "Float", "Percent", "Currency":
+		return (w == "" || w == "0") && (h == "" || h == "0")
+	case "JSON", "Code", "Small Text", "Text", "Long Text", "Data":
+		return sameJSON(w, h) || strings.TrimRight(w, "\n ") == strings.TrimRight(h, "\n ")
+	}
+	return false
+}
+
+// sameJSON compares two texts that both hold a JSON list or object.
+func sameJSON(a, b string) bool {
+	if a == "" || b == "" || (a[0] != '[' && a[0] != '{') {
+		return false
+	}
+	var x, y any
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return false
+	}
+	return text(x) == text(y)
+}
+
+// rights are the letters of a permission step.
+var rights = []struct{ letter, column string }{{"R", "read"}, {"W", "write"}, {"C", "create"}}
+
+// permission gives a role a row on a doctype that the site brought itself. The
+// permission manager copies the standard rows first; a row of our own alone
+// would switch them all off.
+func (r *run) permission(ctx context.Context, st Step) (Item, error) {
+	item := Item{Doctype: "Custom DocPerm", Name: st.Name}
+	doctype, role := text(st.Body["doctype"]), text(st.Body["role"])
+	level := st.Body["permlevel"]
+	letters := text(st.Body["rights"])
+	rows, err := r.c.List(ctx, frappe.ListQuery{
+		Doctype: "Custom DocPerm", Fields: []string{"*"}, Limit: frappe.All,
+		Filters: []frappe.Filter{frappe.Where("parent", "=", doctype), frappe.Where("role", "=", role), frappe.Where("permlevel", "=", level), frappe.Where("if_owner", "=", 0)},
+	})
+	if err != nil {
+		return item, err
+	}
+	var have frappe.Doc
+	if len(rows) > 0 {
+		have = rows[0]
+	}
+	var differ []string
+	for _, right := range rights {
+		if want := strings.Contains(letters, right.letter); have == nil || have.Bool(right.column) != want {
+			if want || have != nil {
+				differ = append(differ, right.column)
+			}
+		}
+	}
+	switch {
+	case have == nil:
+		item.Verb = Create
+	case len(differ) > 0:
+		item.Verb, item.Fields = Change, differ
+	default:
+		item.Verb = Unchanged
+		return item, nil
+	}
+	if r.o.DryRun {
+		return item, nil
+	}
+	const manager = "frappe.core.page.permission_manager.permission_manager."
+	if have == nil {
+		if _, err := r.c.CallPost(ctx, manager+"add", map[string]any{"parent": doctype, "role": role, "permlevel": level}); err != nil {
+			return item, err
+		}
+		// Added rows come with rights of their own: look before changing them.
+		rows, err = r.c.List(ctx, frappe.ListQuery{
+			Doctype: "Custom DocPerm", Fields: []string{"*"}, Limit: frappe.All,
+			Filters: []frappe.Filter{frappe.Where("parent", "=", doctype), frappe.Where("role", "=", role), frappe.Where("permlevel", "=", level), frappe.Where("if_owner", "=", 0)},
+		})
+		if err != nil || len(rows) == 0 {
+			return item, errors.Join(err, fmt.Errorf("the row that was added for %s on %s is not there", role, doctype))
+		}
+		have, differ = rows[0], nil
+		for _, right := range rights {
+			if have.Bool(right.column) != strings.Contains(letters, right.letter) {
+				differ = append(differ, right.column)
+			}
+		}
+		for _, other := range []string{"delete", "submit", "cancel", "amend", "import"} {
+			if have.Bool(other) {
+				differ = append(differ, other)
+			}
+		}
+	}
+	for _, column := range differ {
+		value := 0
+		for _, right := range rights {
+			if right.column == column && strings.Contains(letters, right.letter) {
+				value = 1
+			}
+		}
+		if _, err := r.c.CallPost(ctx, manager+"update", map[string]any{"doctype": doctype, "role": role, "permlevel": level, "ptype": column, "value": value}); err != nil {
+			return item, err
+		}
+	}
+	return item, nil
+}
+
+// single writes the schema's version, last: its presence proves a whole run.
+func (r *run) single(ctx context.Context, st Step) (Item, error) {
+	item := Item{Doctype: st.Doctype, Name: st.Name, Verb: Unchanged}
+	doc, err := r.c.Get(ctx, st.Doctype, st.Name)
+	if err != nil {
+		if r.o.DryRun && frappe.CategoryOf(err) != "" && !ends(err) {
+			item.Verb = Create
+			return item, nil
+		}
+		return item, err
+	}
+	change := map[string]any{}
+	for k, v := range st.Body {
+		if !same(frappe.Field{Type: "Data"}, v, doc[k]) {
+			change[k] = v
+		}
+	}
+	if len(change) == 0 {
+		return item, nil
+	}
+	item.Verb, item.Fields = Change, slices.Sorted(maps.Keys(change))
+	if r.failed {
+		item.Verb, item.Reason = Cannot, "steps before it were refused; provision again when they are settled"
+		return item, nil
+	}
+	if r.o.DryRun {
+		return item, nil
+	}
+	_, err = r.c.Update(ctx, st.Doctype, st.Name, doc.Modified(), change)
+	return item, err
+}
