@@ -1,0 +1,274 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prmsync/prmsync/evidence"
+	"github.com/prmsync/prmsync/metrics"
+	"github.com/prmsync/prmsync/rules"
+	"github.com/prmsync/prmsync/rules/plan"
+	"github.com/prmsync/prmsync/rules/programme"
+	"github.com/prmsync/prmsync/store"
+)
+
+// peopleEvery is how old people's decisions may be when a cycle uses them: all
+// partners of a round share one read of the PRM.
+const peopleEvery = 2 * time.Minute
+
+// Cycle reads the partner's sites, judges what is known, and commits the
+// assessment together with the changes that the PRM needs. It does not deliver.
+func (d *Daemon) Cycle(ctx context.Context, key string) (err error) {
+	p, lock, ok := d.partner(key)
+	if !ok {
+		return nil // removed by a reload meanwhile
+	}
+	lock.Lock()
+	defer lock.Unlock()
+	began := time.Now()
+	defer func() {
+		if d.o.Metrics != nil {
+			d.o.Metrics.Cycle(key, time.Since(began), err != nil)
+		}
+	}()
+
+	people := d.decided(ctx)
+	var facts []plan.SiteFacts
+	for _, s := range p.Sites {
+		if off(people, key, s.Key) {
+			continue
+		}
+		state, err := s.Read.Poll(ctx)
+		if err != nil {
+			return fmt.Errorf("read site %s: %w", s.Key, err)
+		}
+		if d.o.Metrics != nil {
+			d.o.Metrics.SetSite(key, s.Key, state.Metrics)
+		}
+		facts = append(facts, siteFacts(s, state))
+	}
+	now := d.now()
+	if p.Clock != nil {
+		now = p.Clock()
+	}
+	judged, err := d.o.Judge.Assess(ctx, key, now, people)
+	if err != nil {
+		return fmt.Errorf("judge: %w", err)
+	}
+	if err := d.conclude(ctx, p, now, people, facts, judged.Assessments); err != nil {
+		return err
+	}
+	for _, a := range judged.Assessments {
+		d.log.Info("judged", "partner", key, "assessment", a.Key, "level_low", a.LevelLow, "level_high", a.LevelHigh,
+			"gaps", len(a.Gaps), "took", time.Since(began).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// off reports whether people have switched the site off on the PRM.
+func off(people programme.Input, partner, site string) bool {
+	return slices.ContainsFunc(people.Sites, func(s programme.Site) bool {
+		return s.Key == plan.SiteKey(partner, site) && !s.Enabled
+	})
+}
+
+// siteFacts is how the PRM shows the state of a site.
+func siteFacts(s PartnerSite, st SiteState) plan.SiteFacts {
+	f := plan.SiteFacts{
+		Key: s.Key, URL: s.URL, Purpose: s.Purpose, Status: "Healthy", LastSuccess: st.Metrics.LastSuccess, Versions: st.Site.Versions, Zone: st.Site.Zone,
+	}
+	for _, g := range st.Gaps {
+		switch g.Kind {
+		case evidence.Unreachable:
+			f.Status, f.LastError = "Unreachable", g.Reason
+		case evidence.Unauthorized:
+			if f.Status != "Unreachable" {
+				f.Status, f.LastError = "Unauthorized", g.Reason
+			}
+		case evidence.Forbidden, evidence.Hidden:
+			if f.Status == "Healthy" {
+				f.Status, f.LastError = "Degraded", g.Reason
+			}
+			f.Unreadable = append(f.Unreadable, g.Stream)
+		case evidence.Drifted, evidence.Braked:
+			if f.Status == "Healthy" {
+				f.Status, f.LastError = "Degraded", g.Reason
+			}
+		case evidence.Absent, evidence.Unmapped, evidence.Stale:
+		}
+	}
+	slices.Sort(f.Unreadable)
+	f.Unreadable = slices.Compact(f.Unreadable)
+	return f
+}
+
+// conclude plans what the PRM needs and commits it with the assessments.
+func (d *Daemon) conclude(ctx context.Context, p *Partner, now time.Time, people programme.Input, sites []plan.SiteFacts, as []rules.Assessment) error {
+	key := p.Facts.Key
+	open, err := d.o.Store.Alerts(ctx, key, now.Add(-7*24*time.Hour))
+	if err != nil {
+		return fmt.Errorf("read alerts: %w", err)
+	}
+	zone := d.prmZone(ctx)
+	out := d.o.Programme.Follow(ProgrammeInput{
+		Now: now, Zone: zone, Partner: key, People: people, Assessments: as, Sites: sites, Open: open,
+	})
+	wanted := plan.Wanted(plan.Input{
+		Now: now, Zone: zone, Partner: p.Facts, Sites: sites, Standing: out.Standing, Assessments: as, Alerts: out.Shown,
+	})
+	wanted = append(wanted, out.Records...)
+	known, err := d.o.Store.Known(ctx, key)
+	if err != nil {
+		return fmt.Errorf("read what the PRM holds: %w", err)
+	}
+	changes := plan.Diff(wanted, lookup(known), now)
+	if _, err := d.o.Store.CommitAssessment(ctx, store.Judgement{
+		Partner: key, At: now, Assessments: as, Changes: changes, Whole: true, Alerts: out.Alerts,
+	}); err != nil {
+		return fmt.Errorf("commit assessment: %w", err)
+	}
+	d.show(key, as, out, people)
+	return nil
+}
+
+// lookup finds known records; the values come back from JSON.
+func lookup(known []plan.Known) plan.Lookup {
+	m := make(map[[2]string]plan.Known, len(known))
+	for _, k := range known {
+		m[[2]string{k.Doctype, k.Key}] = k
+	}
+	return func(doctype, key string) (plan.Known, bool) {
+		k, ok := m[[2]string{doctype, key}]
+		return k, ok
+	}
+}
+
+// show hands the committed figures to the exporter.
+func (d *Daemon) show(key string, as []rules.Assessment, out ProgrammeOutput, people programme.Input) {
+	if d.o.Metrics == nil || len(as) == 0 {
+		return
+	}
+	escalations := map[string]int{}
+	for _, e := range people.Escalations {
+		if e.Partner == key {
+			escalations[e.Status]++
+		}
+	}
+	d.o.Metrics.SetPartner(key, metrics.Partner{Assessment: as[0], Standing: out.Standing, Escalations: escalations, Alerts: out.Shown})
+}
+
+// restore shows the last committed assessments, so that a restart does not
+// blank the metrics.
+func (d *Daemon) restore(ctx context.Context) error {
+	for _, key := range d.Keys() {
+		held, ok, err := d.o.Store.LatestOf(ctx, key, rules.Continuous)
+		if err != nil {
+			return fmt.Errorf("read the last assessment of %s: %w", key, err)
+		}
+		if ok {
+			d.show(key, []rules.Assessment{held.Assessment}, ProgrammeOutput{}, programme.Input{})
+		}
+	}
+	return nil
+}
+
+// decided returns what people decided, read at most every two minutes. When
+// the PRM does not answer, the last known decisions stand.
+func (d *Daemon) decided(ctx context.Context) programme.Input {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.readOn.IsZero() && d.now().Sub(d.readOn) < peopleEvery {
+		return d.people
+	}
+	in, err := d.o.PRM.Read(ctx, d.people)
+	d.prmUp = err == nil
+	if err != nil {
+		d.log.Warn("people's decisions cannot be read; the last known ones stand", "err", err)
+		return d.people
+	}
+	d.people, d.readOn, d.ready = in, d.now(), true
+	return in
+}
+
+// prmZone returns the PRM's zone; UTC until it was once read.
+func (d *Daemon) prmZone(ctx context.Context) *time.Location {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.zone != nil {
+		return d.zone
+	}
+	zone, err := d.o.PRM.Zone(ctx)
+	if err != nil {
+		d.log.Warn("the PRM's time zone cannot be read yet", "err", err)
+		return time.UTC
+	}
+	d.zone = zone
+	return zone
+}
+
+// heartbeat plans the age of the data and the catalogue of criteria.
+func (d *Daemon) heartbeat(ctx context.Context) error {
+	now := d.now()
+	total, healthy := 0, 0
+	for _, key := range d.Keys() {
+		p, _, ok := d.partner(key)
+		if !ok {
+			continue
+		}
+		known, err := d.o.Store.Known(ctx, key)
+		if err != nil {
+			return fmt.Errorf("heartbeat: %w", err)
+		}
+		find := lookup(known)
+		for _, s := range p.Sites {
+			total++
+			if k, ok := find(plan.DoctypeSite, plan.SiteKey(key, s.Key)); ok && k.Fields["status"] == "Healthy" {
+				healthy++
+			}
+		}
+	}
+	known, err := d.o.Store.Known(ctx, "")
+	if err != nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	wanted := append(plan.Criteria(d.o.Criteria, d.o.RuleVersion), plan.Status(now, d.prmZone(ctx), total, healthy, d.o.Version, ""))
+	_, err = d.o.Store.CommitAssessment(ctx, store.Judgement{At: now, Changes: plan.Diff(wanted, lookup(known), now), Whole: true})
+	if err != nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	return nil
+}
+
+// publish shows the daemon's own state.
+func (d *Daemon) publish(ctx context.Context) {
+	if d.o.Metrics == nil || ctx.Err() != nil {
+		return
+	}
+	st := metrics.State{StoreFree: -1, Brakes: map[string]bool{}, PRMRequests: d.o.PRM.Requests()}
+	depths, err := d.o.Store.Depths(ctx)
+	if err != nil {
+		d.log.Warn("outbox cannot be counted", "err", err)
+	}
+	for _, q := range depths {
+		st.OutboxWaiting += q.Waiting
+		st.OutboxParked += q.Parked
+		if !q.Oldest.IsZero() {
+			st.OutboxOldest = max(st.OutboxOldest, d.now().Sub(q.Oldest))
+		}
+	}
+	brakes, err := d.o.Store.Brakes(ctx, d.now())
+	if err != nil {
+		d.log.Warn("brakes cannot be read", "err", err)
+	}
+	for _, b := range brakes {
+		if b.Released.IsZero() {
+			st.Brakes[b.Kind] = true
+		}
+	}
+	d.mu.Lock()
+	st.PRMUp, st.ReloadSucceeded, st.Reloaded, st.ScheduleLag = d.prmUp, d.reloadOK, d.reload, d.lag
+	d.mu.Unlock()
+	d.o.Metrics.SetState(st)
+}
