@@ -6,11 +6,12 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"time"
+
+	"github.com/goccy/go-json"
 
 	"github.com/prmsync/prmsync/evidence"
 )
@@ -429,6 +430,8 @@ func (s *Store) versions(ctx context.Context, partner string, after evidence.Key
 		d.Site, d.Doctype, d.Owner = intern(site), intern(doctype), intern(owner)
 		d.Modified, d.Created, d.Seen, d.Gone = instant(modified), instant(created), instant(v.seen), gone != 0
 		if !d.Gone {
+			// goccy's decoder: encoding/json took two thirds of a snapshot's time.
+			// Its input is our own encoding, never a site's.
 			if err := json.Unmarshal(body, &d.Fields); err != nil {
 				v.err = errors.Join(ErrCorrupt, fmt.Errorf("%s %q of site %s, version %d: %w", d.Doctype, d.Name, d.Site, v.version, err))
 			}

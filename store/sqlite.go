@@ -69,25 +69,26 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *Store, err erro
 		// back after a burst.
 		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")
 	}
+	if path != memory {
+		// Looked at through a reader first: opening for writing already turns a
+		// stranger's file into one with a write-ahead log.
+		if s.read, err = openReader(path); err != nil {
+			return nil, s.fail("open", err)
+		}
+		if err := s.checkOurs(ctx, s.read, true); err != nil {
+			return nil, s.fail("open", err)
+		}
+	}
 	s.write, err = sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}}, pragmas...))
 	if err != nil {
 		return nil, s.fail("open", err)
 	}
 	s.write.SetMaxOpenConns(1)
-	s.read = s.write
-	if path != memory {
-		if err := s.checkOurs(ctx, s.write, true); err != nil {
-			return nil, s.fail("open", err)
-		}
+	if path == memory {
+		s.read = s.write
 	}
 	if err := s.migrate(ctx, goose.DialectSQLite3); err != nil {
 		return nil, s.fail("open", err)
-	}
-	if path != memory {
-		s.read, err = openReader(path)
-		if err != nil {
-			return nil, s.fail("open", err)
-		}
 	}
 	if err := s.prepare(ctx, hotStatements()...); err != nil {
 		return nil, s.fail("open", err)
@@ -96,7 +97,7 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *Store, err erro
 }
 
 func openReader(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn(path, url.Values{"mode": {"ro"}}, "busy_timeout(5000)", "query_only(1)", "temp_store(MEMORY)"))
+	db, err := sql.Open("sqlite", dsn(path, url.Values{"mode": {"ro"}}, "busy_timeout(5000)", "temp_store(MEMORY)"))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,12 @@ func openReader(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-func readSQLite(ctx context.Context, path string) (_ *Store, err error) {
+func readSQLite(ctx context.Context, path string) (*Store, error) { return reader(ctx, path, false) }
+
+// readSQLiteAny opens a backup, whose tables may be older than this build's.
+func readSQLiteAny(ctx context.Context, path string) (*Store, error) { return reader(ctx, path, true) }
+
+func reader(ctx context.Context, path string, mayBeOlder bool) (_ *Store, err error) {
 	s := &Store{name: path, path: path}
 	if path == memory {
 		return nil, s.fail("open", errors.New("a database in memory cannot be read by another process"))
@@ -119,7 +125,7 @@ func readSQLite(ctx context.Context, path string) (_ *Store, err error) {
 	if s.read, err = openReader(path); err != nil {
 		return nil, s.fail("open", err)
 	}
-	if err := s.checkOurs(ctx, s.read, false); err != nil {
+	if err := s.checkOurs(ctx, s.read, mayBeOlder); err != nil {
 		_ = s.Close()
 		return nil, s.fail("open", err)
 	}
@@ -155,8 +161,8 @@ func (s *Store) checkOurs(ctx context.Context, db *sql.DB, mayMigrate bool) erro
 	if err != nil {
 		return err
 	}
-	if tables == 0 && mayMigrate {
-		return nil
+	if tables == 0 && s.lock != nil {
+		return nil // new
 	}
 	if ours == 0 {
 		return fmt.Errorf("%w; set PRMSYNC_DATABASE_URL to another path", ErrForeign)
@@ -207,4 +213,59 @@ func pathCause(err error) error {
 		return fmt.Errorf("%w: %w; free some space", ErrFull, pe.Err)
 	}
 	return pe.Err
+}
+
+// copyFile copies a file durably to a path where nothing else is expected.
+func copyFile(from, to string) (err error) {
+	src, err := os.Open(from)
+	if err != nil {
+		return pathCause(err)
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return pathCause(err)
+	}
+	_, err = io.Copy(dst, src)
+	if err == nil {
+		err = dst.Sync()
+	}
+	return pathCause(errors.Join(err, dst.Close()))
+}
+
+// setAside gives the database at path a second name, and its write-ahead log,
+// which must not meet the file that comes in its place, only that name.
+func setAside(ctx context.Context, path, to string) error {
+	// Most of the log gets into the file here; a damaged one is kept as it is.
+	if db, err := sql.Open("sqlite", dsn(path, url.Values{}, "busy_timeout(5000)")); err == nil {
+		_, _ = db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+		_ = db.Close()
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(to + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return pathCause(err)
+		}
+	}
+	if err := os.Link(path, to); err != nil {
+		return err
+	}
+	if err := os.Rename(path+"-wal", to+"-wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return pathCause(err)
+	}
+	return nil
+}
+
+// moveInto renames durably.
+func moveInto(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return pathCause(err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -275,3 +275,110 @@ func brakes(t *testing.T, open Opener) {
 		t.Errorf("Brakes mismatch (-want +got):\n%s", diff)
 	}
 }
+
+// retention: what held at the cut and later is the same bytes as before it.
+func retention(t *testing.T, open Opener) {
+	s := open(t)
+	tomb := func(name string) evidence.Document {
+		return evidence.Document{Ref: evidence.Ref{Site: "erp", Doctype: "Task", Name: name}, Gone: true}
+	}
+	for i := range 6 { // A has six versions; B is gone at 2, C at 5
+		commit(t, s, at(i), task("A", fmt.Sprint(i), nil))
+	}
+	commit(t, s, at(1), task("B", "1", nil), task("C", "1", nil), task("D", "1", nil))
+	commit(t, s, at(2), tomb("B"))
+	commit(t, s, at(5), tomb("C"))
+	for i := range 6 {
+		check(t, s.PutReach(t.Context(), "meridian", store.Reach{Site: evidence.Site{Key: "erp"}, Seen: at(i), Notes: map[string]string{"i": fmt.Sprint(i)}}))
+		must[bool](t)(s.PutInput(t.Context(), store.Input{Kind: "pack", Subject: "pmm", Seen: at(i), Body: []byte(fmt.Sprint(i))}))
+	}
+	a := assessment("k", at(0), rules.Met)
+	open_ := store.Episode{Alert: programme.Alert{Key: "open", Partner: "meridian"}, Pending: at(0)}
+	done := store.Episode{Alert: programme.Alert{Key: "done", Partner: "meridian"}, Pending: at(0), Resolved: at(1)}
+	judge(t, s, store.Judgement{
+		Partner: "meridian", At: at(0), Assessments: []rules.Assessment{a}, Alerts: []store.Episode{open_, done},
+		Changes: []plan.Change{change("a", "1"), change("b", "1"), change("c", "1"), change("d", "1")},
+	})
+	judge(t, s, store.Judgement{Partner: "meridian", At: at(5), Assessments: []rules.Assessment{assessment("k", at(5), rules.NotMet)}})
+	check(t, s.Sent(t.Context(), at(1), store.Delivery{ID: id(t, s, store.Waiting, "a")}))
+	check(t, s.Drop(t.Context(), at(1), id(t, s, store.Waiting, "b")))
+	check(t, s.Park(t.Context(), id(t, s, store.Waiting, "c"), "x"))
+
+	// B's tombstone stands at 2: an as-of at the cut no longer shows it, because
+	// a record that was gone goes entirely.
+	view := func(minute int) string {
+		var out string
+		for _, d := range versions(t, s, "meridian", at(minute)) {
+			if d.Name != "B" {
+				out += fmt.Sprint(d.Name, d.Stamp, d.Gone, d.Seen, d.Hash, " ")
+			}
+		}
+		r, _, err := s.Reach(t.Context(), "meridian", "erp", at(minute))
+		check(t, err)
+		in, _, err := s.InputAt(t.Context(), "pack", "pmm", at(minute))
+		check(t, err)
+		return out + r.Notes["i"] + string(in.Body)
+	}
+	newest := func(minute int) string {
+		last := map[string]string{}
+		for _, d := range versions(t, s, "meridian", at(minute)) {
+			last[d.Name] = fmt.Sprint(d.Stamp, d.Gone)
+		}
+		delete(last, "B")
+		return fmt.Sprint(last)
+	}
+	var before []string
+	for m := 3; m < 6; m++ {
+		before = append(before, newest(m))
+	}
+	full := view(3)
+	got, err := s.Retain(t.Context(), store.Retention{})
+	check(t, err)
+	if got != (store.Retained{}) || view(3) != full {
+		t.Errorf("Retain of nothing removed %+v", got)
+	}
+	got, err = s.Retain(t.Context(), store.Retention{Captures: at(3), Assessments: at(3), Outbox: at(3)})
+	check(t, err)
+	if want := (store.Retained{Captures: 5, Assessments: 1, Outbox: 2}); got != want {
+		t.Errorf("Retain = %+v, want %+v", got, want)
+	}
+	for m := 3; m < 6; m++ {
+		if got := newest(m); got != before[m-3] {
+			t.Errorf("as of %d after the cut: %s, want %s", m, got, before[m-3])
+		}
+	}
+	expect(t, "reach and input at the cut", view(3)[len(view(3))-2:], "33")
+	expect(t, "reach and input at the end", view(9)[len(view(9))-2:], "55")
+	expect(t, "reach before the cut", view(0)[len(view(0))-2:], "33")
+	if es := must[[]store.Episode](t)(s.Alerts(t.Context(), "*", time.Time{})); len(es) != 1 || es[0].Alert.Key != "open" {
+		t.Errorf("alerts = %+v, want the open one", es)
+	}
+	expect(t, "waiting", waiting(t, s, 9), "d#1")
+	expect(t, "parked", short(must[[]store.Queued](t)(s.List(t.Context(), "*", store.Parked, 0))), "c#1")
+	// The version after a cut continues the numbers; a record gone is new again.
+	if got, want := commit(t, s, at(9), task("A", "9", nil), task("B", "1", nil)), (store.Committed{New: 1, Changed: 1}); got != want {
+		t.Errorf("Commit after the cut = %+v, want %+v", got, want)
+	}
+	again, err := s.Retain(t.Context(), store.Retention{Captures: at(3), Assessments: at(3), Outbox: at(3)})
+	check(t, err)
+	if again != (store.Retained{}) {
+		t.Errorf("the same Retain again removed %+v", again)
+	}
+}
+
+func sizes(t *testing.T, open Opener) {
+	s := open(t)
+	commit(t, s, at(0), task("A", "1", nil), task("B", "1", nil))
+	commit(t, s, at(1), task("A", "2", nil))
+	judge(t, s, store.Judgement{
+		Partner: "meridian", At: at(1), Assessments: []rules.Assessment{assessment("k", at(1), rules.Met)},
+		Changes: []plan.Change{change("a", "1")}, Known: []plan.Known{{Doctype: "d", Key: "k"}},
+	})
+	z, err := s.Sizes(t.Context())
+	check(t, err)
+	z.FileBytes, z.WALBytes = 0, 0 // each database's own
+	if want := (store.Sizes{Versions: 3, Records: 2, Assessments: 1, Known: 1, Outbox: 1}); z != want {
+		t.Errorf("Sizes = %+v, want %+v", z, want)
+	}
+	check(t, s.Check(t.Context()))
+}

@@ -44,6 +44,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"Inputs":         inputs,
 		"Cache":          cache,
 		"Brakes":         brakes,
+		"Retention":      retention,
+		"Sizes":          sizes,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
