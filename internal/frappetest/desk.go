@@ -313,6 +313,9 @@ func (q *session) docInfo(d *document) *object {
 		}
 		co := pickRow(ct, r, "name", "creation", "content", "owner", "comment_type")
 		co.set("published", cint(ct.get(r, "published")))
+		if kind == "Comment" {
+			co.set("content", markdown(cstr(co.get("content"))))
+		}
 		groups[key] = append(groups[key], co)
 	}
 	for _, key := range []string{"comments", "shared", "assignment_logs", "attachment_logs", "info_logs", "like_logs", "workflow_logs"} {
@@ -388,6 +391,23 @@ func (q *session) docInfo(d *document) *object {
 		see(cstr(x.(*object).get("sender")))
 	}
 	return o
+}
+
+// markdown is what the desk's converter makes of a comment: paragraphs, with
+// HTML blocks left as they are.
+func markdown(s string) string {
+	var b strings.Builder
+	for _, p := range strings.Split(strings.TrimSpace(s), "\n\n") {
+		p = strings.TrimSpace(p)
+		switch {
+		case p == "":
+		case strings.HasPrefix(p, "<"):
+			b.WriteString(p + "\n\n")
+		default:
+			b.WriteString("<p>" + p + "</p>\n\n")
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func (q *session) rpcAddComment(p *object) (any, error) {

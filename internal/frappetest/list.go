@@ -872,8 +872,10 @@ func (qu *query) orderColumn(ref, clause string) (orderKey, error) {
 		return orderKey{}, sqlSyntaxError()
 	}
 	if e.table == "" {
+		// ORDER BY looks among the selected columns first, GROUP BY among
+		// those of the tables.
 		for i, s := range qu.sels {
-			if s.key == e.col && (s.fn != "" || s.col != nil && s.col.name != e.col) {
+			if s.key == e.col && (s.fn != "" || s.col != nil && (s.col.name != e.col || len(qu.tables) > 1 && clause == "ORDER BY")) {
 				return orderKey{sel: i, col: nil}, nil
 			}
 		}

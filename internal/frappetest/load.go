@@ -93,6 +93,10 @@ func (s *Site) loadFS(dir fs.FS) error {
 	if err := s.loadUsers(site); err != nil {
 		return err
 	}
+	if err := s.loadAnswers(dir); err != nil {
+		return err
+	}
+	s.stubApps()
 	for k, n := range site.Series {
 		s.series[k] = max(s.series[k], n)
 	}
@@ -245,7 +249,7 @@ func (s *Site) loadDefinition(def *object) {
 		}
 		id := cstr(o.get("name"))
 		if id == "" {
-			id = hashText(fmt.Sprint("perm", name, i))[:10]
+			id = fmt.Sprintf("%s%03d", hashText("perm" + name)[:7], i)
 		}
 		s.rawInsert("Custom DocPerm", id, vals)
 	}
@@ -403,4 +407,95 @@ func (s *Site) noteSeries(m *meta, name string) {
 		return
 	}
 	s.series[key] = max(s.series[key], cint(digits))
+}
+
+// loadAnswers takes documents that stand only in a recorded answer: a private
+// one that was shared with the reader is in no export.
+func (s *Site) loadAnswers(dir fs.FS) error {
+	files, err := fs.Glob(dir, "answers/*.json")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		text, err := fs.ReadFile(dir, f)
+		if err != nil {
+			return err
+		}
+		var a struct {
+			Request struct{ Path string }
+			Status  int
+			Body    string
+		}
+		if err := json.Unmarshal(text, &a); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+		if a.Status != 200 || strings.Count(a.Request.Path, "/") < 4 || !strings.HasPrefix(a.Request.Path, "/api/resource/") {
+			continue
+		}
+		v, err := parseJSON(a.Body)
+		if err != nil {
+			return fmt.Errorf("%s: body: %w", f, err)
+		}
+		o, _ := v.(*object)
+		doc, _ := o.get("data").(*object)
+		doctype, name := cstr(doc.get("doctype")), cstr(doc.get("name"))
+		if s.metaOf(doctype) == nil || name == "" || s.table(doctype).find(name) != nil {
+			continue
+		}
+		if _, err := s.insertRaw(doctype, doc.vals); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+	}
+	return nil
+}
+
+// appTypes are DocTypes that an installed app always brings, with the role
+// that may read them: a site has them even where the folder does not say so.
+var appTypes = map[string]map[string]string{
+	"erpnext": {
+		"Payment Entry": "Accounts User", "Journal Entry": "Accounts User", "GL Entry": "Accounts User", "Purchase Invoice": "Accounts User", "Account": "Accounts User",
+		"Cost Center": "Accounts User", "Payment Request": "Accounts User", "Supplier": "Purchase User", "Purchase Order": "Purchase User", "Purchase Receipt": "Stock User",
+		"Delivery Note": "Stock User", "Stock Entry": "Stock User", "Warehouse": "Stock User", "Bin": "Stock User", "Stock Ledger Entry": "Stock User",
+		"BOM": "Manufacturing User", "Work Order": "Manufacturing User", "Asset": "Accounts User", "Customer Group": "Sales User", "Territory": "Sales User",
+		"Sales Person": "Sales User", "Sales Partner": "Sales User", "Prospect": "Sales User", "Campaign": "Sales User", "Supplier Quotation": "Purchase User",
+		"Material Request": "Stock User", "Request for Quotation": "Purchase User", "Maintenance Visit": "Maintenance User", "Maintenance Schedule": "Maintenance User",
+		"Warranty Claim": "Maintenance User", "Project": "Projects User", "Task": "Projects User", "Issue": "Support Team", "Timesheet": "Projects User",
+		"Customer": "Sales User", "Lead": "Sales User", "Opportunity": "Sales User", "Quotation": "Sales User", "Sales Order": "Sales User",
+		"Sales Invoice": "Accounts User", "Contract": "Sales User", "Company": "Accounts User", "Item": "Stock User", "Quality Review": "Desk User",
+		"Quality Goal": "Desk User", "Quality Action": "Desk User", "Quality Meeting": "Desk User", "Quality Procedure": "Desk User", "Quality Feedback": "Desk User",
+		"Non Conformance": "Employee", "Service Level Agreement": "Desk User", "Selling Settings": "System Manager", "Accounts Settings": "System Manager",
+		"Project Template": "System Manager", "Project Update": "Projects User", "Fiscal Year": "Accounts User", "Currency Exchange": "Accounts User",
+	},
+	"hrms": {
+		"Leave Application": "Employee", "Attendance": "HR User", "Salary Slip": "HR User", "Expense Claim": "Employee", "Appraisal": "HR User", "Job Opening": "HR User",
+		"Job Applicant": "HR User", "Training Result": "HR Manager", "Training Event": "HR Manager", "Training Program": "HR Manager", "Employee Checkin": "Employee",
+		"Payroll Entry": "HR Manager", "Shift Type": "HR User", "Leave Type": "HR User", "Employee Skill Map": "HR Manager", "HR Settings": "System Manager",
+	},
+	"helpdesk": {"HD Ticket": "Agent", "HD Customer": "Agent", "HD Agent": "Agent", "HD Team": "Agent", "HD Service Level Agreement": "Agent"},
+	"crm":      {"CRM Lead": "Sales User", "CRM Deal": "Sales User", "CRM Organization": "Sales User"},
+}
+
+// stubApps adds what the installed apps bring and the folder leaves out.
+func (s *Site) stubApps() {
+	v, err := parseJSON(string(s.versions))
+	if err != nil {
+		return
+	}
+	installed, _ := v.(*object)
+	for app, types := range appTypes {
+		if !installed.has(app) {
+			continue
+		}
+		for _, name := range sortedKeys(types) {
+			if s.table("DocType").find(name) != nil {
+				continue
+			}
+			s.ensureRole(types[name])
+			perm := newObject("role", types[name])
+			for _, r := range []string{"read", "write", "create"} {
+				perm.set(r, int64(1))
+			}
+			s.defineRaw(newObject("name", name, "module", titleCase(app), "fields", []any{newObject("fieldname", "title", "fieldtype", "Data", "label", "Title")}, "permissions", []any{perm}))
+		}
+	}
 }

@@ -160,6 +160,11 @@ func coreDefinitions(major int) ([]*object, error) {
 			}
 		}
 		def.set("fields", fields)
+		for _, k := range []string{"allow_rename", "editable_grid", "quick_entry", "index_web_pages_for_search"} {
+			if !def.has(k) {
+				def.set(k, int64(0)) // standard DocTypes say what they have
+			}
+		}
 		out = append(out, def)
 	}
 	return out, nil
@@ -283,7 +288,7 @@ func (s *Site) compile(name string) *meta {
 		name: r.name, module: text("module"), autoname: text("autoname"), titleField: text("title_field"),
 		sortField: text("sort_field"), sortOrder: text("sort_order"), searchFields: text("search_fields"),
 		single: isTrue(d["issingle"]), child: isTrue(d["istable"]), submittable: isTrue(d["is_submittable"]),
-		tree: isTrue(d["is_tree"]), trackChanges: isTrue(d["track_changes"]), allowRename: isTrue(d["allow_rename"]),
+		tree: isTrue(d["is_tree"]), trackChanges: isTrue(d["track_changes"]), allowRename: d["allow_rename"] == nil || isTrue(d["allow_rename"]),
 		custom: isTrue(d["custom"]), virtual: isTrue(d["is_virtual"]), allowImport: isTrue(d["allow_import"]), maxAttachments: int(cint(d["max_attachments"])),
 		byName: map[string]*field{}, fetches: map[string][]*field{}, isColumn: map[string]bool{}, doc: d,
 	}

@@ -9,25 +9,12 @@ func (q *session) metaObject(m *meta) *object {
 	o := newObject("doctype", "DocType", "name", m.name)
 	dt := s.table("DocType")
 	r := dt.find(m.name)
-	for _, k := range []string{"creation", "modified", "modified_by", "owner", "docstatus", "idx"} {
+	for _, k := range []string{"creation", "modified", "modified_by", "owner"} {
 		o.set(k, dt.get(r, k))
 	}
-	o.set("docstatus", cint(o.get("docstatus")))
-	o.set("idx", cint(o.get("idx")))
-	core := s.metaOf("DocType")
-	for _, f := range core.fields {
-		if layoutTypes[f.typ] || tableTypes[f.typ] {
-			continue
-		}
-		v := m.doc[f.name]
-		switch {
-		case f.typ == "Check" || f.typ == "Int":
-			v = cint(v)
-		case v == nil:
-			continue
-		}
-		o.set(f.name, v)
-	}
+	o.set("docstatus", cint(dt.get(r, "docstatus")))
+	o.set("idx", cint(dt.get(r, "idx")))
+	q.setProperties(o, s.metaOf("DocType"), docTypeOrder, m.doc)
 	extras := func(x *object) {
 		for _, k := range []string{"fields", "permissions", "actions", "links", "states"} {
 			x.set(k, []any{})
@@ -48,18 +35,13 @@ func (q *session) metaObject(m *meta) *object {
 		fo.set("parentfield", "fields")
 		fo.set("parenttype", "DocType")
 		fo.set("idx", f.row["idx"])
-		for _, p := range df.fields {
-			if layoutTypes[p.typ] {
-				continue
+		q.setProperties(fo, df, docFieldOrder, f.row)
+		if isTrue(f.row["is_custom_field"]) {
+			fo.set("dt", m.name)
+			if v := f.row["insert_after"]; v != nil {
+				fo.set("insert_after", v)
 			}
-			v := f.row[p.name]
-			if p.typ == "Check" || p.typ == "Int" {
-				v = cint(v)
-			}
-			if v == nil {
-				continue
-			}
-			fo.set(p.name, v)
+			fo.set("is_system_generated", cint(f.row["is_system_generated"]))
 		}
 		extras(fo)
 		fo.set("search_fields", nil)
@@ -98,11 +80,13 @@ func (q *session) metaObject(m *meta) *object {
 	}
 	o.set("permissions", perms)
 	o.set("is_large_table", false)
+	slug := strings.ToLower(strings.ReplaceAll(m.name, " ", "_"))
 	for _, k := range []string{"__custom_js", "__custom_list_js"} {
-		o.set(k, nil)
+		o.set(k, "\n\n//# sourceURL="+slug+k)
 	}
 	o.set("__assets_loaded", true)
-	for k, child := range map[string]string{"actions": "DocType Action", "links": "DocType Link", "states": "DocType State"} {
+	for _, kc := range [][2]string{{"actions", "DocType Action"}, {"links", "DocType Link"}, {"states", "DocType State"}} {
+		k, child := kc[0], kc[1]
 		list := []any{}
 		ct := s.table(child)
 		cm := s.metaOf(child)
@@ -159,4 +143,63 @@ func (s *Site) permRows(doctype string) (*table, []*row, string) {
 	}
 	t := s.table("DocPerm")
 	return t, t.childRows("DocType", doctype, "permissions"), "DocPerm"
+}
+
+// The columns of tabDocType and tabDocField in the order of a live site.
+var docTypeOrder = strings.Fields(`search_fields issingle is_virtual is_tree istable editable_grid track_changes module restrict_to_domain app autoname
+	naming_rule title_field image_field timeline_field sort_field sort_order description read_only in_create allow_copy allow_rename allow_import hide_toolbar
+	track_seen max_attachments document_type icon color engine default_print_format is_submittable show_name_in_global_search custom beta has_web_view
+	allow_guest_to_view route is_published_field website_search_field email_append_to subject_field sender_field sender_name_field show_title_field_in_link
+	migration_hash translated_doctype is_calendar_and_gantt quick_entry grid_page_length track_views queue_in_background documentation nsm_parent_field
+	allow_events_in_timeline allow_auto_repeat make_attachments_public default_view force_re_route_to_default_view show_preview_popup default_email_template
+	protect_attached_files index_web_pages_for_search row_format`)
+
+var docFieldOrder = strings.Fields(`fieldname label oldfieldname fieldtype oldfieldtype options search_index show_dashboard hidden set_only_once
+	allow_in_quick_entry print_hide report_hide reqd bold in_global_search collapsible unique no_copy allow_on_submit show_preview_popup
+	collapsible_depends_on mandatory_depends_on read_only_depends_on depends_on permlevel ignore_user_permissions width print_width columns default description
+	in_list_view fetch_if_empty in_filter remember_last_selected_value ignore_xss_filter print_hide_if_no_value allow_bulk_edit in_standard_filter in_preview
+	read_only precision max_height length translatable hide_border hide_days hide_seconds documentation_url placeholder non_negative is_virtual sort_options
+	link_filters fetch_from show_on_timeline make_attachment_public`)
+
+// setProperties writes the properties that the version knows; what was never
+// set has the default of a new row, and texts without value are left out.
+func (q *session) setProperties(o *object, pm *meta, order []string, vals map[string]any) {
+	write := func(f *field) {
+		v := vals[f.name]
+		if v == nil {
+			v = defaultText(f)
+		}
+		if f.typ == "Check" || f.typ == "Int" {
+			v = cint(v)
+		}
+		if v != nil {
+			o.set(f.name, v)
+		}
+	}
+	for _, k := range order {
+		if k == "show_preview_popup" && pm.name == "DocField" {
+			o.set(k, int64(0)) // a column that outlived its field
+			continue
+		}
+		if f := pm.field(k); f != nil && !layoutTypes[f.typ] && !tableTypes[f.typ] {
+			write(f)
+		}
+	}
+	for _, f := range pm.fields {
+		if !layoutTypes[f.typ] && !tableTypes[f.typ] && !o.has(f.name) {
+			write(f)
+		}
+	}
+}
+
+// defaultText is the default of a property in a new row.
+func defaultText(f *field) any {
+	switch {
+	case f.def != "":
+		return f.def
+	case f.typ == "Select" && f.options != "":
+		first, _, _ := strings.Cut(f.options, "\n")
+		return first
+	}
+	return nil
 }

@@ -35,7 +35,7 @@ func (q *session) page(path string) error {
 		)
 		body := "<!DOCTYPE html>\n<!-- Built on Frappe Framework. https://frappe.io/ -->\n<html lang=\"en\">\n<head>\n\t<meta charset=\"utf-8\">\n" +
 			"\t<meta name=\"generator\" content=\"frappe\">\n\t<title>Login</title>\n</head>\n<body frappe-session-status=\"logged-out\" data-path=\"login\">\n" +
-			"<script>\n\tfrappe.boot = " + dumps(boot, pythonJSON) + "\n\t// for backward compatibility of some libs\n\tfrappe.sys_defaults = frappe.boot.sysdefaults;\n</script>\n" +
+			"<script>\n\tfrappe.boot = " + dumps(boot, indentedJSON) + "\n\t// for backward compatibility of some libs\n\tfrappe.sys_defaults = frappe.boot.sysdefaults;\n</script>\n" +
 			"<form class=\"form-signin form-login\" role=\"form\"></form>\n</body>\n</html>\n"
 		q.raw = &rawReply{status: http.StatusOK, contentType: "text/html; charset=utf-8", body: []byte(body)}
 		return nil

@@ -283,6 +283,7 @@ func (q *session) can(d *document, right string) bool {
 	if d.m.child {
 		return q.canChild(d, right)
 	}
+	before := len(q.messages)
 	ok, decided := q.controllerAllows(d, right)
 	if decided && !ok {
 		q.notify("Not allowed via controller permission check")
@@ -290,11 +291,11 @@ func (q *session) can(d *document, right string) bool {
 		return true
 	}
 	msg := "User " + bold(q.user) + " does not have access to this document"
-	before := len(q.messages)
+	refused := len(q.messages)
 	if may, _ := q.canType(d.m.name, "read", ""); may {
 		msg += ": " + d.m.name + " - " + d.name()
 	}
-	q.messages = q.messages[:before]
+	q.messages = q.messages[:refused]
 	q.messages = append(q.messages, message{text: msg, title: "Message"})
 	if slices.Contains([]string{"read", "write", "share", "submit", "email", "print"}, right) && containsFold(q.shared(d.m.name, right), d.name()) {
 		q.messages = q.messages[:before]

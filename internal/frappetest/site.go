@@ -326,6 +326,11 @@ func (s *Site) defineRaw(def *object) {
 				continue
 			}
 			v := map[string]any{"parent": name, "parenttype": "DocType", "parentfield": field, "idx": int64(i + 1)}
+			for _, k := range []string{"creation", "modified", "owner", "modified_by"} {
+				if vals[k] != nil {
+					v[k] = vals[k]
+				}
+			}
 			for _, k := range o.keys {
 				switch x := o.vals[k].(type) {
 				case []any, *object, nil:

@@ -429,3 +429,39 @@ func TestVectors(t *testing.T) {
 		})
 	}
 }
+
+// TestVectorsCanFail proves that the check of a vector is able to fail: each
+// way in which an answer can differ is reported.
+func TestVectorsCanFail(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, frappetest.V15)
+	byID := map[string]vector{}
+	for _, v := range loadVectors(t) {
+		byID[v.ID] = v
+	}
+	spoil := map[string]func(*expectation){
+		"status":  func(e *expectation) { e.Status++ },
+		"header":  func(e *expectation) { rx := "^nothing$"; e.Headers = map[string]*string{"Content-Type": &rx} },
+		"absence": func(e *expectation) { e.Headers = map[string]*string{"Content-Type": nil} },
+		"text":    func(e *expectation) { e.BodyContains = []string{"no answer holds this"} },
+		"value":   func(e *expectation) { e.JSON[0].Value = "another value" },
+		"path":    func(e *expectation) { e.JSON[0].Path = "$.nowhere" },
+	}
+	for what, fn := range spoil {
+		v := byID["READ-01"]
+		want := v.Expect
+		want.JSON = slices.Clone(want.JSON)
+		if bad := r.run(v, want); bad != nil {
+			t.Fatalf("the vector fails before it is spoilt: %v", bad)
+		}
+		fn(&want)
+		if bad := r.run(v, want); bad == nil {
+			t.Errorf("a spoilt %s is not noticed", what)
+		}
+	}
+	// A site of another version must not pass either.
+	v := byID["READ-02"]
+	if bad := r.run(v, v.Differs[frappetest.V14].Expect); bad == nil {
+		t.Error("15.72.4 passes for 14.27.0 where the two differ")
+	}
+}
