@@ -16,8 +16,12 @@ func benchSite(b *testing.B, tasks int) (*frappetest.Site, string) {
 	s.KeepLog(false)
 	s.Define(frappetest.DocType{
 		Name: "Row", Autoname: "field:code", Fields: []frappetest.Field{
-			{Fieldname: "code", Fieldtype: "Data", Reqd: true}, {Fieldname: "subject", Fieldtype: "Data"}, {Fieldname: "status", Fieldtype: "Select", Options: "Open\nDone"},
-			{Fieldname: "priority", Fieldtype: "Int"}, {Fieldname: "progress", Fieldtype: "Percent"}, {Fieldname: "due", Fieldtype: "Date"},
+			{Fieldname: "code", Fieldtype: "Data", Reqd: true},
+			{Fieldname: "subject", Fieldtype: "Data"},
+			{Fieldname: "status", Fieldtype: "Select", Options: "Open\nDone"},
+			{Fieldname: "priority", Fieldtype: "Int"},
+			{Fieldname: "progress", Fieldtype: "Percent"},
+			{Fieldname: "due", Fieldtype: "Date"},
 			{Fieldname: "done_on", Fieldtype: "Date"},
 		}, Perms: []frappetest.Perm{{Role: "System Manager", Rights: "rwcd"}},
 	})

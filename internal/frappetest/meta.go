@@ -197,9 +197,11 @@ var floatTypes = map[string]bool{"Float": true, "Currency": true, "Percent": tru
 
 func isNumeric(typ string) bool { return typ == "Int" || typ == "Check" || floatTypes[typ] }
 
-var defaultColumns = []string{"name", "owner", "creation", "modified", "modified_by", "docstatus", "idx"}
-var childColumns = []string{"parent", "parentfield", "parenttype"}
-var optionalColumns = []string{"_user_tags", "_comments", "_assign", "_liked_by", "_seen"}
+var (
+	defaultColumns  = []string{"name", "owner", "creation", "modified", "modified_by", "docstatus", "idx"}
+	childColumns    = []string{"parent", "parentfield", "parenttype"}
+	optionalColumns = []string{"_user_tags", "_comments", "_assign", "_liked_by", "_seen"}
+)
 
 func isDefaultColumn(f string) bool  { return slices.Contains(defaultColumns, f) }
 func isChildColumn(f string) bool    { return slices.Contains(childColumns, f) }

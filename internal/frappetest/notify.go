@@ -115,7 +115,7 @@ func conditionHolds(cond string, d *document) bool {
 		}
 		if m := truthTest.FindStringSubmatch(part); m != nil {
 			v := d.vals[m[2]]
-			t := truthy(v) && !(isTextZero(v))
+			t := truthy(v) && !isTextZero(v)
 			if t == (m[1] != "") {
 				return false
 			}

@@ -173,8 +173,10 @@ func (q *session) downloadPDF(p *object) (any, error) {
 		return nil, err
 	}
 	name := cstr(p.get("name"))
-	q.raw = &rawReply{status: http.StatusOK, contentType: "application/pdf", body: simplePDF(cstr(p.get("doctype")) + " " + name),
-		headers: map[string]string{"Content-Disposition": `filename="` + strings.NewReplacer(" ", "-", "/", "-", `"`, "").Replace(name) + `.pdf"`}}
+	q.raw = &rawReply{
+		status: http.StatusOK, contentType: "application/pdf", body: simplePDF(cstr(p.get("doctype")) + " " + name),
+		headers: map[string]string{"Content-Disposition": `filename="` + strings.NewReplacer(" ", "-", "/", "-", `"`, "").Replace(name) + `.pdf"`},
+	}
 	return nil, nil
 }
 

@@ -72,8 +72,10 @@ func (q *session) deleteDoc(doctype, name string) error {
 	}
 	q.removeAttachments(doctype, d.name())
 	for _, link := range []struct{ doctype, by, name string }{
-		{"Comment", "reference_doctype", "reference_name"}, {"ToDo", "reference_type", "reference_name"},
-		{"DocShare", "share_doctype", "share_name"}, {"Tag Link", "document_type", "document_name"},
+		{"Comment", "reference_doctype", "reference_name"},
+		{"ToDo", "reference_type", "reference_name"},
+		{"DocShare", "share_doctype", "share_name"},
+		{"Tag Link", "document_type", "document_name"},
 	} {
 		ct := q.site.tables[link.doctype]
 		if ct == nil || ct.len() == 0 || doctype == link.doctype {

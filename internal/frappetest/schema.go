@@ -254,7 +254,7 @@ func validateDocField(d, f *document, seen map[string]bool) error {
 	if f.is("search_index") && slices.Contains([]string{"Text", "Long Text", "Small Text", "Code", "Text Editor"}, typ) {
 		return q.throw("CannotIndexedError", "%s: Fieldtype %s for %s cannot be indexed", d.name(), typ, f.str("label"))
 	}
-	if f.is("reqd") && (layoutTypes[typ]) {
+	if f.is("reqd") && layoutTypes[typ] {
 		return q.throw("IllegalMandatoryError", "%s: Field %s of type %s cannot be mandatory", d.name(), f.str("label"), typ)
 	}
 	if typ == "Check" {
@@ -309,11 +309,12 @@ func validateDocPerm(d, p *document, _ int) error {
 		return q.throw("ValidationError", "For %s at level %d in %s in row %d: Cannot set Assign Submit if not Submittable", role, level, d.name(), cint(p.vals["idx"]))
 	}
 	if level > 0 {
-		for _, r := range []string{"create", "delete", "submit", "cancel", "amend", "report", "import", "export", "print", "email", "share"} {
-			if r == "create" || r == "delete" || r == "submit" || r == "cancel" || r == "amend" || r == "import" {
-				p.vals[r] = int64(0)
-			}
+		for _, r := range []string{"create", "submit", "cancel", "amend"} {
+			p.vals[r] = int64(0)
 		}
+	}
+	if p.is("cancel") && !p.is("submit") || (p.is("submit") || p.is("cancel") || p.is("amend")) && !p.is("write") {
+		return q.throw("ValidationError", "For %s at level %d in %s in row %d: Cannot set Submit, Cancel, Amend without Write", role, level, d.name(), cint(p.vals["idx"]))
 	}
 	if p.is("if_owner") && level > 0 {
 		return q.throw("ValidationError", "If Owner rule only for level 0")
@@ -418,8 +419,15 @@ func validateCustomField(d *document) error {
 
 func compatibleTypes(a, b string) bool {
 	for _, g := range [][]string{
-		{"Currency", "Float", "Percent"}, {"Small Text", "Data"}, {"Text", "Data"}, {"Text", "Text Editor", "Code", "Signature", "HTML Editor", "Small Text", "Long Text"},
-		{"Data", "Select"}, {"Text", "Small Text"}, {"Table", "Table MultiSelect"}, {"Data", "Link"}, {"Data", "Read Only"},
+		{"Currency", "Float", "Percent"},
+		{"Small Text", "Data"},
+		{"Text", "Data"},
+		{"Text", "Text Editor", "Code", "Signature", "HTML Editor", "Small Text", "Long Text"},
+		{"Data", "Select"},
+		{"Text", "Small Text"},
+		{"Table", "Table MultiSelect"},
+		{"Data", "Link"},
+		{"Data", "Read Only"},
 	} {
 		if slices.Contains(g, a) && slices.Contains(g, b) {
 			return true
@@ -951,8 +959,10 @@ func (q *session) copyPerms(doctype string) error {
 	}
 	p := q.site.table("DocPerm")
 	for _, r := range p.childRows("DocType", doctype, "permissions") {
-		vals := map[string]any{"parent": doctype, "parenttype": "DocType", "parentfield": "permissions", "role": p.get(r, "role"),
-			"permlevel": cint(p.get(r, "permlevel")), "if_owner": cint(p.get(r, "if_owner"))}
+		vals := map[string]any{
+			"parent": doctype, "parenttype": "DocType", "parentfield": "permissions", "role": p.get(r, "role"),
+			"permlevel": cint(p.get(r, "permlevel")), "if_owner": cint(p.get(r, "if_owner")),
+		}
 		for _, right := range rights {
 			vals[right] = cint(p.get(r, right))
 		}
