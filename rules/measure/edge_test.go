@@ -312,8 +312,11 @@ func TestDiffers(t *testing.T) {
 		got  measure.Value
 		want bool
 	}{
-		{"2 points", overdue(48), false}, {"more than 2 points", overdue(47.99), true}, {"above by more", overdue(52.01), true},
-		{"0.1 star", stars(4.4, true), false}, {"more than 0.1 star", stars(4.39, true), true},
+		{"2 points", overdue(48), false},
+		{"more than 2 points", overdue(47.99), true},
+		{"above by more", overdue(52.01), true},
+		{"0.1 star", stars(4.4, true), false},
+		{"more than 0.1 star", stars(4.39, true), true},
 		{"said to be nothing, and there was something", stars(0, false), true},
 	} {
 		if tt.got.Differs != tt.want {
