@@ -33,7 +33,7 @@ const (
 const (
 	signalBurst      = 15 * time.Minute // reports typed within it are typed at once
 	signalCorrection = time.Hour        // who deletes within it corrects a slip
-	signalPlanning   = 14               // days after a task's creation in which dates are still being set
+	signalPlanning   = 7                // days after a task's creation in which dates are still being set
 	signalSigned     = 30               // days between a move and the schedule sign-off that covers it
 	signalMass       = 10               // completions in 48 hours that are many, if three times the usual
 	signalSeries     = 5                // records that make a series
@@ -451,7 +451,7 @@ func (d *detector) movedDates() {
 				fmt.Sprintf("Its end date was %s on %s, without a signed schedule change.", then, d.when(c.At)))
 		case !on.After(from) && from.Before(today) && (t.Completed.IsZero() || t.Completed.After(from)) &&
 			(t.Created.IsZero() || on.DaysSince(evidence.DateIn(t.Created, d.loc)) > signalPlanning):
-			d.signal(SignalDueMovedUnsigned, t.Ref, t.Project, c.At, fmt.Sprintf("%s was to end on %s; by that date it would have become overdue.", called(t.Ref), from),
+			d.signal(SignalDueMovedUnsigned, t.Ref, t.Project, c.At, fmt.Sprintf("%s was to end on %s; left so, it would have become overdue.", called(t.Ref), from),
 				fmt.Sprintf("Its end date was %s on %s, without a signed schedule change.", then, d.when(c.At)))
 		}
 	}
@@ -616,7 +616,7 @@ func (d *detector) deletions() {
 			continue
 		}
 		so, isProof := proofOf[x.Key()]
-		if !d.inScope(x.Site, so.Project, !isProof) {
+		if !d.inScope(x.Site, so.Project, d.reporting(x.Doctype)) {
 			continue
 		}
 		first := called(x.Ref) + " was there."
@@ -642,6 +642,12 @@ func (d *detector) deletions() {
 		}
 		d.signal(SignalDeleted, x.Ref, "", x.At, first, second+".")
 	}
+}
+
+// reporting reports whether records of the doctype are the company's own
+// figures, reviews or actions, which every escalation looks at.
+func (d *detector) reporting(doctype string) bool {
+	return strings.HasPrefix(doctype, "Quality ") || slices.Contains(d.s.Channels["report"].Streams, doctype)
 }
 
 // seriesGaps finds numbers that are missing from the series of tickets and

@@ -168,9 +168,13 @@ func TestSignals(t *testing.T) {
 			}
 			s.Changes = []evidence.Change{dueMove("T1", at(11, 10, 16, 0), "2026-11-06", "2026-11-01"), dueMove("T2", at(11, 10, 16, 0), "2026-11-06", "2026-11-27"), dueMove("T3", at(11, 10, 16, 0), "2026-11-06", "2026-11-27")}
 		}, nil},
+		{"moved ahead eight days after the task was made", rules.Occasion{}, func(s *evidence.Snapshot) {
+			s.Tasks = []evidence.Task{{Ref: ref("Task", "T1", at(5, 1, 9, 0)), Project: "P1", Status: "Open", Due: day(2026, 11, 27)}}
+			s.Changes = []evidence.Change{dueMove("T1", at(5, 9, 9, 0), "2026-07-06", "2026-11-27")}
+		}, []string{"due_moved_unsigned T1"}},
 		{"dates set while the project was planned", rules.Occasion{}, func(s *evidence.Snapshot) {
 			s.Tasks = []evidence.Task{{Ref: ref("Task", "T1", at(5, 1, 9, 0)), Project: "P1", Status: "Open", Due: day(2026, 11, 27)}}
-			s.Changes = []evidence.Change{dueMove("T1", at(5, 15, 9, 0), "2026-07-06", "2026-11-27")}
+			s.Changes = []evidence.Change{dueMove("T1", at(5, 8, 9, 0), "2026-07-06", "2026-11-27")}
 		}, nil},
 		{"the site moved it behind another task", rules.Occasion{}, func(s *evidence.Snapshot) {
 			s.Tasks = []evidence.Task{
@@ -226,6 +230,9 @@ func TestSignals(t *testing.T) {
 			signOff(&s.SignOffs[0])
 			s.Deletions = []evidence.Deletion{{Ref: proof, At: at(10, 20, 13, 44), By: "x@acme.example"}}
 		}, []string{"deleted scan.pdf"}},
+		{"deleted beside the escalated project", rules.Occasion{Escalated: escalated, Project: "P1"}, func(s *evidence.Snapshot) {
+			s.Deletions = []evidence.Deletion{{Ref: proof, At: at(10, 20, 13, 44)}, {Ref: ref("Quality Review", "QR", at(9, 1, 9, 0)), At: at(10, 20, 13, 44)}}
+		}, []string{"deleted QR"}},
 		{"slip corrected, or renamed", rules.Occasion{}, func(s *evidence.Snapshot) {
 			s.Deletions = []evidence.Deletion{
 				{Ref: ref("Task", "T7", at(9, 22, 10, 1)), At: at(9, 22, 10, 12)},

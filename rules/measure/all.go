@@ -195,6 +195,12 @@ func (sp span) existed(t time.Time) bool { return t.Before(sp.end) }
 // when its evidence could be read. kind is the mapped kind of evidence ("" for
 // none), streams the doctypes it is read from where the mapping names none.
 func (m *meter) unknown(kind string, streams ...string) string {
+	return m.unknownBut(kind, nil, streams...)
+}
+
+// unknownBut is unknown for a metric that does without some of the kind's
+// streams, unless they are the only ones.
+func (m *meter) unknownBut(kind string, without []string, streams ...string) string {
 	ch, listed := m.s.Channels[kind]
 	if kind != "" {
 		for _, g := range m.gaps("kind:" + kind) {
@@ -205,6 +211,9 @@ func (m *meter) unknown(kind string, streams ...string) string {
 		}
 		if len(ch.Streams) > 0 {
 			streams = ch.Streams
+			if rest := slices.DeleteFunc(slices.Clone(streams), func(s string) bool { return slices.Contains(without, s) }); len(rest) > 0 {
+				streams = rest
+			}
 		}
 	}
 	var absent, other []evidence.Gap

@@ -443,6 +443,7 @@ func TestSLAEdges(t *testing.T) {
 		{"without agreement", ticket(func(k *evidence.Ticket) { k.Agreement = "" }), 0, 0, measure.CountWithoutAgreement},
 		{"answered before it was opened", ticket(func(k *evidence.Ticket) { k.FirstResponse = opened.Add(-time.Hour) }), 0, 0, measure.CountInvalid},
 		{"resolved before it was opened", ticket(func(k *evidence.Ticket) { k.Resolved = opened.Add(-time.Hour) }), 0, 0, measure.CountInvalid},
+		{"its answer's stamp is unusable", ticket(func(k *evidence.Ticket) { k.FirstResponse, k.Unusable = time.Time{}, []string{"first_responded_on"} }), 0, 0, measure.CountInvalid},
 		{"lost its due date", ticket(func(k *evidence.Ticket) { k.ResolutionDue = time.Time{} }), 0, 0, measure.CountNotMeasurable},
 		{"closed without a date", ticket(func(k *evidence.Ticket) { k.Resolved = time.Time{} }), 0, 0, measure.CountClosedWithoutDate},
 		{"open and late", ticket(func(k *evidence.Ticket) { k.Closed, k.Resolved = false, time.Time{} }), 0, 0, measure.CountOpenAndLate},
@@ -605,7 +606,9 @@ func TestNegativeDurations(t *testing.T) {
 			t.Errorf("%s: %+v, want no value and one contradiction", metric, v)
 		}
 	}
-	s.SignOffs = nil
+	s.Channels = map[string]evidence.Channel{"sign_off.go_live": {Mapped: true, Streams: []string{"Communication", "File", "Task"}}}
+	s.Gaps = []evidence.Gap{{Site: "erp", Stream: "Communication", Kind: evidence.Hidden}}
+	s.SignOffs = nil // the date needs no proof, so hidden mails hide nothing of it
 	if v := one(t, s, measure.SupportTAT, "2026-10"); v.Has || v.Counts[measure.CountWithoutStart] != 1 {
 		t.Errorf("handed over without a go-live: %+v", v)
 	}

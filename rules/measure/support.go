@@ -11,8 +11,8 @@ import (
 // folded into another. One is inside its agreement when both the first response
 // and the resolution came in time; the site's own word, which forgives a late
 // response, stands beside it as CountERPNext. A ticket whose stamps precede its
-// opening, or that has lost a due date, cannot be measured: it is left out and
-// counted. Ratings are those of tickets resolved in the period, with or without
+// opening (they are kept in its owner's personal zone), or that has lost a due
+// date, cannot be measured: it is left out and counted. Ratings are those of tickets resolved in the period, with or without
 // agreement; 0 stars means not rated.
 func (m *meter) support() {
 	tickets := inOrder(m.s.Tickets, func(t *evidence.Ticket) *evidence.Ref { return &t.Ref })
