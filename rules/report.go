@@ -104,6 +104,14 @@ type ReportMetric struct {
 	Timeliness    string        `json:"timeliness,omitempty"`
 	Differs       bool          `json:"differs"`
 	Reconstructed bool          `json:"reconstructed"`
+	// Current: the running period as of now; its figure will still change.
+	Current bool `json:"current"`
+	// NothingSaid: the partner's report says that there was nothing to report.
+	NothingSaid bool   `json:"nothing_said,omitempty"`
+	Unknown     string `json:"unknown,omitempty"`
+	// Counts are further figures by the names of measure.Count…: what was left
+	// out and why, the site's own figure, other ways to count.
+	Counts map[string]float64 `json:"counts,omitempty"`
 }
 
 // ReportMissing is one criterion between the partner and a level.
@@ -180,7 +188,7 @@ func (a Assessment) Report(s *evidence.Snapshot) Report {
 			Metric: m.Metric, Site: m.Site, Period: m.Period.String(), Project: m.Project, HasValue: m.Has, Value: finite(m.Value),
 			Numerator: finite(m.Numerator), Denominator: finite(m.Denominator), Unit: m.Unit, HasReported: m.HasReported,
 			ReportedValue: finite(m.Reported), ReportedOn: m.ReportedOn, Timeliness: string(m.Timeliness), Differs: m.Differs,
-			Reconstructed: m.Reconstructed,
+			Reconstructed: m.Reconstructed, Current: m.Current, NothingSaid: m.NothingSaid, Unknown: m.Unknown, Counts: counts(m.Counts),
 		})
 	}
 	for _, m := range a.Missing {
@@ -198,6 +206,17 @@ func (a Assessment) Report(s *evidence.Snapshot) Report {
 			Department: sm.Department, Stream: sm.Stream, Population: sm.Population, LeftOut: sm.LeftOut,
 			SeedSHA256: sm.SeedHash, Items: items,
 		})
+	}
+	return out
+}
+
+func counts(in map[string]float64) map[string]float64 {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]float64, len(in))
+	for k, f := range in {
+		out[k] = finite(f)
 	}
 	return out
 }
