@@ -430,3 +430,47 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("%d batches restored over a damaged file, want 3", n)
 	}
 }
+
+// TestTampering alters the database behind the store's back, as somebody with
+// the file could: the log tells each.
+func TestTampering(t *testing.T) {
+	t.Parallel()
+	for name, statement := range map[string]string{
+		"a field":         `UPDATE documents SET body = REPLACE(body, 'Working', 'Completed') WHERE name = 'TASK-2026-00003' AND version = 1`,
+		"an instant":      `UPDATE documents SET seen = seen - 1 WHERE name = 'TASK-2026-00003'`,
+		"a new capture":   `INSERT INTO documents SELECT partner, site, doctype, 'NEW', version, stamp, modified, created, owner, seen, gone, renamed_to, sha256, body, leaf FROM documents WHERE name = 'TASK-2026-00003' AND version = 1`,
+		"its leaf":        `UPDATE documents SET leaf = 1 WHERE name = 'TASK-2026-00003' AND version = 1`,
+		"beyond the log":  `UPDATE documents SET leaf = 99 WHERE name = 'TASK-2026-00003'`,
+		"a leaf":          `UPDATE log_leaves SET body = body || 'x' WHERE seq = 1`,
+		"a missing leaf":  `DELETE FROM log_leaves WHERE seq = 1`,
+		"the last leaf":   `DELETE FROM log_leaves WHERE seq = 2`,
+		"a hash":          `UPDATE log_hashes SET hash = (SELECT hash FROM log_hashes WHERE idx = 0) WHERE idx = 2`,
+		"a missing hash":  `DELETE FROM log_hashes WHERE idx = (SELECT MAX(idx) FROM log_hashes)`,
+		"a hash too many": `INSERT INTO log_hashes SELECT MAX(idx) + 1, 'x' FROM log_hashes`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, url := newFile(t)
+			s := open(t, url, store.Options{})
+			for i := range 3 {
+				if err := put(t.Context(), s, i, 5); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.VerifyLog(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.VerifyLog(t.Context()); !errors.Is(err, store.ErrTampered) || !strings.Contains(err.Error(), path) {
+				t.Errorf("VerifyLog = %v, want ErrTampered naming the file", err)
+			}
+		})
+	}
+}

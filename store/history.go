@@ -62,13 +62,13 @@ type Head struct {
 }
 
 const (
-	documentColumns = 14
+	documentColumns = 15
 	documentRows    = 8 // measured: the driver slows down with the number of parameters
 	headColumns     = 9
 	headRows        = 12
 	lookupNames     = 20
 
-	insertDocuments = `INSERT INTO documents (partner, site, doctype, name, version, stamp, modified, created, owner, seen, gone, renamed_to, sha256, body) VALUES `
+	insertDocuments = `INSERT INTO documents (partner, site, doctype, name, version, stamp, modified, created, owner, seen, gone, renamed_to, sha256, body, leaf) VALUES `
 	insertHeads     = `INSERT INTO heads (partner, site, doctype, name, version, stamp, seen, gone, sha256) VALUES `
 	updateHeads     = ` ON CONFLICT (partner, site, doctype, name) DO UPDATE SET version = excluded.version, stamp = excluded.stamp, seen = excluded.seen, gone = excluded.gone, sha256 = excluded.sha256`
 	selectHeads     = `SELECT name, version, stamp, seen, gone, sha256 FROM heads WHERE partner = $1 AND site = $2 AND doctype = $3 AND name IN `
@@ -147,6 +147,7 @@ func (s *Store) commitDocuments(ctx context.Context, tx *sql.Tx, b Batch, n *Com
 		return err
 	}
 	documents := rows{s: s, tx: tx, head: insertDocuments, width: documentColumns, full: insertDocumentsFull, limit: documentRows}
+	log := leaf{seq: -1}
 	var order []evidence.Key // of changed heads: map order must not reach the file
 	for _, d := range b.Documents {
 		key := textKey(d)
@@ -198,10 +199,20 @@ func (s *Store) commitDocuments(ctx context.Context, tx *sql.Tx, b Batch, n *Com
 		heads[key] = h
 		h.version++
 		h.stamp, h.gone, h.sha256, h.seen = d.Stamp, d.Gone, d.Hash, max(h.seen, micros(b.Seen))
-		if err := documents.add(ctx, b.Partner, key.Site, key.Doctype, key.Name, h.version, h.stamp, micros(d.Modified), micros(d.Created),
-			text(d.Owner), h.seen, flag(h.gone), text(d.RenamedTo), h.sha256, body); err != nil {
+		if err := log.begin(ctx, tx, b); err != nil {
 			return err
 		}
+		row := []any{
+			b.Partner, key.Site, key.Doctype, key.Name, h.version, h.stamp, micros(d.Modified), micros(d.Created),
+			text(d.Owner), h.seen, flag(h.gone), text(d.RenamedTo), h.sha256, body,
+		}
+		log.add(captureDigest(row))
+		if err := documents.add(ctx, append(row, log.seq)...); err != nil {
+			return err
+		}
+	}
+	if err := log.end(ctx, s, tx); err != nil {
+		return err
 	}
 	if err := documents.flush(ctx); err != nil {
 		return err

@@ -368,3 +368,73 @@ func (s stopper) MarshalJSON() ([]byte, error) {
 	}
 	return []byte("1"), nil
 }
+
+// captureLog: each commit that stores something is a leaf; a kept head and a
+// proof hold for ever after.
+func captureLog(t *testing.T, open Opener) {
+	s := open(t)
+	head := func() store.LogHead {
+		t.Helper()
+		return must[store.LogHead](t)(s.LogHead(t.Context()))
+	}
+	if got := head(); got != (store.LogHead{}) {
+		t.Errorf("LogHead of an empty log = %+v", got)
+	}
+	check(t, s.VerifyLog(t.Context(), store.LogHead{}))
+	var heads []store.LogHead
+	for i := range 9 {
+		commit(t, s, at(i), task("A", fmt.Sprint(i), map[string]any{"i": float64(i)}), task(fmt.Sprint("B", i), "1", nil))
+		commit(t, s, at(i), task("A", fmt.Sprint(i), map[string]any{"i": float64(i)})) // nothing new: no leaf
+		heads = append(heads, head())
+	}
+	commit(t, s, at(10), evidence.Document{Ref: evidence.Ref{Site: "erp", Doctype: "Task", Name: "B0"}, Gone: true})
+	commit(t, s, at(2), task("A", "late", nil)) // under a clock set back
+	s = reopen(t, s, open)
+	if got := head(); got.Size != 11 {
+		t.Errorf("Size = %d, want 11", got.Size)
+	}
+	check(t, s.VerifyLog(t.Context(), heads...))
+	n := 0
+	for _, d := range versions(t, s, "meridian", at(20)) {
+		p, err := s.Prove(t.Context(), "meridian", d.Ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Check(); err != nil || p.Head != head() {
+			t.Errorf("proof of %s %s: %v", d.Name, d.Stamp, err)
+		}
+		for what, bend := range map[string]func(p *store.Proof){
+			"capture": func(p *store.Proof) { p.Capture = "-" + p.Capture[1:] },
+			"none":    func(p *store.Proof) { p.Capture = "" },
+			"header":  func(p *store.Proof) { p.Capture, _, _ = strings.Cut(p.Leaf, "\n") },
+			"leaf":    func(p *store.Proof) { p.Leaf += "\nx"; p.Capture = "x" },
+			"path":    func(p *store.Proof) { p.Hashes = p.Hashes[1:] },
+			"root":    func(p *store.Proof) { p.Head.Root = heads[0].Root },
+			"no root": func(p *store.Proof) { p.Head.Root = "" },
+		} {
+			bent := p
+			bend(&bent)
+			if err := bent.Check(); !errors.Is(err, store.ErrTampered) {
+				t.Errorf("Check of a proof with another %s = %v, want ErrTampered", what, err)
+			}
+		}
+		n++
+	}
+	if n != 20 {
+		t.Errorf("%d versions proven, want 20", n)
+	}
+	if _, err := s.Prove(t.Context(), "kepler", versions(t, s, "meridian", at(20))[0].Ref); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Prove for another partner = %v, want ErrNotFound", err)
+	}
+	other := heads[3]
+	other.Root = heads[4].Root
+	for _, kept := range []store.LogHead{other, {Size: 12, Root: heads[0].Root}} {
+		if err := s.VerifyLog(t.Context(), kept); !errors.Is(err, store.ErrTampered) {
+			t.Errorf("VerifyLog(%+v) = %v, want ErrTampered", kept, err)
+		}
+	}
+	// A cut removes captures, never what the log says of them.
+	_, err := s.Retain(t.Context(), store.Retention{Captures: at(5)})
+	check(t, err)
+	check(t, s.VerifyLog(t.Context(), heads...))
+}

@@ -28,6 +28,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"Cursors":        cursors,
 		"Shuffled":       shuffled,
 		"Cancelled":      cancelled,
+		"Log":            captureLog,
 		"Schedule":       schedule,
 		"Assessments":    assessments,
 		"Outbox":         outboxOrder,
