@@ -230,8 +230,10 @@ func TestDisplayedDatesOfAmericans(t *testing.T) {
 	t.Parallel()
 	in := partnersite.AssembleInput{Partner: "p", AsOf: nov(20, 8), Sites: []partnersite.SiteInput{{
 		Site: evidence.Site{Key: "erp", Zone: "America/New_York"}, DateFormat: "mm-dd-yyyy",
-		Documents: []evidence.Document{seen(t, nov(19, 8), doc{"doctype": "Version", "name": "v", "ref_doctype": "Task", "docname": "T", "owner": "u@p.example", "creation": "2026-11-18 10:00:00",
-			"data": `{"changed":[["exp_end_date","08-09-2026","10-04-2026"],["started","08-09-2026 17:30:00",null],["subject","12-13-14","08-09-2026x"],["note","13-13-2026","<b>a</b>"]],"row_changed":[["users",0,"r",[["view","0","1"]]]],"added":[["users",{}]],"removed":[["depends_on",{}]]}`})},
+		Documents: []evidence.Document{seen(t, nov(19, 8), doc{
+			"doctype": "Version", "name": "v", "ref_doctype": "Task", "docname": "T", "owner": "u@p.example", "creation": "2026-11-18 10:00:00",
+			"data": `{"changed":[["exp_end_date","08-09-2026","10-04-2026"],["started","08-09-2026 17:30:00",null],["subject","12-13-14","08-09-2026x"],["note","13-13-2026","<b>a</b>"]],"row_changed":[["users",0,"r",[["view","0","1"]]]],"added":[["users",{}]],"removed":[["depends_on",{}]]}`,
+		})},
 	}}}
 	wantLines(t, "changes", changes(partnersite.Assemble(in)),
 		`T exp_end_date: "2026-08-09" to "2026-10-04" on 11-18 09:00, seen by site`,

@@ -282,7 +282,10 @@ func (s *site) quotations(snap *evidence.Snapshot) {
 			q.Lost = r.since("status", "Lost")
 		}
 		for _, on := range []owner{
-			{doctypeQuote, r.Name}, {"Opportunity", q.Deal}, {"CRM Deal", q.Deal}, {q.PartyType, q.Party},
+			{doctypeQuote, r.Name},
+			{"Opportunity", q.Deal},
+			{"CRM Deal", q.Deal},
+			{q.PartyType, q.Party},
 			{doctypeLead, s.leadOf(q.PartyType, q.Party)},
 		} {
 			if on.name == "" {

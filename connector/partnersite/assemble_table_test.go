@@ -262,7 +262,8 @@ func TestADocumentOfEachDoctype(t *testing.T) {
 				Ref: named("Service Level Agreement", "SLA-Issue-Business hours"), Doctype: "Issue", Enabled: true, Default: true,
 				Hours: [7][]evidence.Hours{nil, work, work, work, work, work, nil}, HolidayList: "Berlin 2026",
 				Priorities: []evidence.AgreementPriority{
-					{Priority: "High", Response: time.Hour, Resolution: 5 * time.Hour}, {Priority: "Low", Response: 6 * time.Hour, Resolution: 27 * time.Hour},
+					{Priority: "High", Response: time.Hour, Resolution: 5 * time.Hour},
+					{Priority: "Low", Response: 6 * time.Hour, Resolution: 27 * time.Hour},
 					{Priority: "Medium", Response: 3 * time.Hour, Resolution: 12 * time.Hour},
 				},
 			})
@@ -357,10 +358,12 @@ type doc = map[string]any
 func TestHelpdeskTickets(t *testing.T) {
 	t.Parallel()
 	s := made(t, "evidence: {ticket: [{doctype: HD Ticket}], feedback.ticket: [{doctype: HD Ticket, value: feedback_rating, scale: 5}]}",
-		doc{"doctype": "HD Ticket", "name": "7", "subject": "Printer", "status": "Closed", "status_category": "Resolved", "customer": "Acme", "sla": "Default",
+		doc{
+			"doctype": "HD Ticket", "name": "7", "subject": "Printer", "status": "Closed", "status_category": "Resolved", "customer": "Acme", "sla": "Default",
 			"ticket_type": "Incident", "priority": "High", "opening_date": "2026-11-02", "opening_time": "8:30:00", "response_by": "2026-11-02 10:00:00",
 			"first_responded_on": "2026-11-02 09:10:00", "resolution_by": "2026-11-03 09:00:00", "resolution_date": "2026-11-02 12:00:00",
-			"agreement_status": "Fulfilled", "feedback_rating": 0.8, "total_hold_time": 600},
+			"agreement_status": "Fulfilled", "feedback_rating": 0.8, "total_hold_time": 600,
+		},
 		doc{"doctype": "HD Ticket", "name": "8", "status": "Replied", "status_category": "Paused", "sla": "Default", "is_merged": 1},
 		doc{"doctype": "HD Ticket", "name": "9", "status": "Closed", "sla": "Default"}) // 1.14 has no category
 	check(t, only(t, s.Tickets, "7"), evidence.Ticket{
@@ -422,14 +425,18 @@ func TestFrappeCRM(t *testing.T) {
 	t.Parallel()
 	s := made(t, "evidence: {deal: [{doctype: CRM Deal}]}",
 		doc{"doctype": "CRM Deal Status", "name": "Gewonnen", "type": "Won"},
-		doc{"doctype": "CRM Lead", "name": "L", "organization": "Acme", "email": "a@acme.example", "lead_owner": "s@partner.example", "status": "Qualified",
+		doc{
+			"doctype": "CRM Lead", "name": "L", "organization": "Acme", "email": "a@acme.example", "lead_owner": "s@partner.example", "status": "Qualified",
 			"sla": "Std", "sla_creation": "2026-11-02 09:00:00", "response_by": "2026-11-02 13:00:00", "first_responded_on": "2026-11-02 11:00:00", "converted": 1,
-			"status_change_log": []doc{{"from": "New", "from_date": "2026-11-02 09:00:00", "to": "Qualified", "to_date": "2026-11-04 10:00:00"}}},
-		doc{"doctype": "CRM Deal", "name": "D", "organization": "Acme", "lead": "L", "deal_owner": "s@partner.example", "status": "Gewonnen", "creation": "2026-11-05 09:00:00",
+			"status_change_log": []doc{{"from": "New", "from_date": "2026-11-02 09:00:00", "to": "Qualified", "to_date": "2026-11-04 10:00:00"}},
+		},
+		doc{
+			"doctype": "CRM Deal", "name": "D", "organization": "Acme", "lead": "L", "deal_owner": "s@partner.example", "status": "Gewonnen", "creation": "2026-11-05 09:00:00",
 			"status_change_log": []doc{
 				{"from": "Demo", "from_date": "2026-11-05 09:00:00", "to": "Gewonnen", "to_date": "2026-11-12 10:00:00"},
 				{"from": "Gewonnen", "from_date": "2026-11-12 10:00:00"},
-			}})
+			},
+		})
 	check(t, s.Leads, evidence.Lead{
 		Ref: named("CRM Lead", "L"), Customer: "Acme", Owner: "s@partner.example", Status: "Qualified", Qualified: true, QualifiedOn: day("2026-11-04"),
 		Received: utc("2026-11-02 08:00"), FirstResponse: utc("2026-11-02 10:00"), ResponseDue: utc("2026-11-02 12:00"), Domain: "acme.example",
@@ -470,8 +477,10 @@ func TestAPrivateKickOffShowsInItsMeetingMail(t *testing.T) {
 	t.Parallel()
 	s := made(t, `evidence: {kick_off: [{doctype: Event, where: {subject: "Kick-off*"}}]}`,
 		doc{"doctype": "Project", "name": "P", "customer": "Acme"},
-		doc{"doctype": "Communication", "name": "m", "communication_medium": "Meeting", "subject": "Kick-off Acme", "communication_date": "2026-11-04 10:00:00",
-			"reference_doctype": "Event", "reference_name": "EV-hidden", "timeline_links": []doc{{"link_doctype": "Customer", "link_name": "Acme"}}})
+		doc{
+			"doctype": "Communication", "name": "m", "communication_medium": "Meeting", "subject": "Kick-off Acme", "communication_date": "2026-11-04 10:00:00",
+			"reference_doctype": "Event", "reference_name": "EV-hidden", "timeline_links": []doc{{"link_doctype": "Customer", "link_name": "Acme"}},
+		})
 	check(t, s.Meetings, evidence.Meeting{
 		Ref: named("Communication", "m"), Kind: evidence.MeetingKickOff, Title: "Kick-off Acme", Project: "P", Customer: "Acme",
 		On: day("2026-11-04"), At: utc("2026-11-04 09:00"), Held: true,

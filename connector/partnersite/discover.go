@@ -1,0 +1,312 @@
+package partnersite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prmsync/prmsync/config"
+	"github.com/prmsync/prmsync/connector/frappe"
+	"github.com/prmsync/prmsync/evidence"
+)
+
+// Discovery is what a site says about itself and about the key's user.
+type Discovery struct {
+	User       string              `json:"user"`
+	UserType   string              `json:"user_type"` // Website User, System User; "" when the site does not tell
+	Roles      []string            `json:"roles"`     // sorted, the automatic ones included
+	Versions   map[string]string   `json:"versions"`  // app → version
+	Zone       string              `json:"zone"`      // IANA name
+	DateFormat string              `json:"date_format,omitempty"`
+	Confined   map[string][]string `json:"confined,omitempty"` // User Permissions: doctype → names
+	At         time.Time           `json:"at"`
+
+	zone *time.Location
+}
+
+// Location returns the zone of the site's times.
+func (d *Discovery) Location() *time.Location { return d.zone }
+
+// major returns the major version of an app; 0 when it is not installed.
+func (d *Discovery) major(app string) int {
+	n, _, _ := strings.Cut(d.Versions[app], ".")
+	m, _ := strconv.Atoi(n)
+	return m
+}
+
+// has reports whether the user has any of the roles.
+func (d *Discovery) has(roles ...string) bool {
+	return slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(d.Roles, r) })
+}
+
+// seesMails reports whether the list of Communication shows e-mail to the user.
+func (d *Discovery) seesMails() bool {
+	return d.User == "Administrator" || d.has("System Manager", "Super Email User")
+}
+
+// seesFiles reports whether the list of File shows the files of others.
+func (d *Discovery) seesFiles() bool { return d.UserType == "System User" || d.User == "Administrator" }
+
+var errZone = errors.New("the site's time zone is unknown here")
+
+const (
+	discoveryTTL = 12 * time.Hour
+	metaTTL      = 24 * time.Hour
+	absentTTL    = time.Hour
+	// refreshes bounds how many metas that have merely grown old are asked for
+	// in one read, so that an idle poll stays cheap.
+	refreshes = 3
+)
+
+// knownMeta is a doctype's meta with the time it was asked for; nil: the site
+// has no such doctype.
+type knownMeta struct {
+	meta    *frappe.Meta
+	fetched time.Time
+}
+
+// Discover asks the site who it is: versions, zone, the user, the roles and what
+// confines them. The answer is remembered for half a day, in h between runs; h
+// may be nil.
+func (s *Site) Discover(ctx context.Context, h History) (Discovery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.discover(ctx, h, false); err != nil {
+		return Discovery{}, err
+	}
+	return s.found, nil
+}
+
+func (s *Site) discover(ctx context.Context, h History, anew bool) error {
+	const item = "discovery"
+	if s.found.At.IsZero() && h != nil && !anew {
+		c, ok, err := h.Cached(ctx, item)
+		if err != nil {
+			return err
+		}
+		var d Discovery
+		if ok && json.Unmarshal([]byte(c.Body), &d) == nil && s.locate(&d) {
+			s.found = d
+		}
+	}
+	if !anew && !s.found.At.IsZero() && s.now().Sub(s.found.At) < discoveryTTL && s.now().Sub(s.found.At) > -discoveryTTL {
+		s.locate(&s.found)
+		return nil
+	}
+	d := Discovery{At: s.now().UTC()}
+	var err error
+	if d.User, err = s.client.Whoami(ctx); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(2)
+	g.Go(func() error {
+		apps, err := s.client.Versions(gctx)
+		if err != nil {
+			return fmt.Errorf("read versions: %w", err)
+		}
+		d.Versions = make(map[string]string, len(apps))
+		for key, a := range apps {
+			d.Versions[key] = a.Version
+		}
+		return nil
+	})
+	g.Go(func() error {
+		if s.o.Zone != nil && !s.found.At.IsZero() {
+			d.DateFormat = s.found.DateFormat
+			return nil
+		}
+		l, err := s.client.Locale(gctx)
+		if err != nil {
+			if s.o.Zone != nil {
+				return nil // the zone is known without the site
+			}
+			return fmt.Errorf("read the site's zone: %w; set time_zone for the site", err)
+		}
+		d.Zone, d.DateFormat = l.Zone.String(), l.DateFormat
+		return nil
+	})
+	g.Go(func() error {
+		roles, err := s.client.Roles(gctx, d.User)
+		if err == nil {
+			slices.Sort(roles)
+			d.Roles = slices.Compact(roles)
+		}
+		return onlyFatal(err)
+	})
+	g.Go(func() error {
+		v, err := s.client.Call(gctx, "frappe.realtime.get_user_info", nil)
+		if m, ok := v.(map[string]any); ok && err == nil {
+			d.UserType = frappe.Doc(m).Text("user_type")
+		}
+		return onlyFatal(err)
+	})
+	g.Go(func() error {
+		confined, err := s.client.UserPermissions(gctx)
+		d.Confined = confined
+		return onlyFatal(err)
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if d.UserType == "" {
+		switch { // version 14 does not say it under a token
+		case d.User == "Administrator", d.has("Desk User", "System Manager"):
+			d.UserType = "System User"
+		}
+	}
+	if !s.locate(&d) {
+		return fmt.Errorf("%w: %q; set time_zone for the site", errZone, d.Zone)
+	}
+	if !maps.Equal(d.Versions, s.found.Versions) {
+		for name, m := range s.metas { // an upgrade may have changed any doctype
+			m.fetched = time.Time{}
+			s.metas[name] = m
+			s.client.Forget(name)
+		}
+	}
+	s.found = d
+	if h == nil {
+		return nil
+	}
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return h.Keep(ctx, item, Cached{Fetched: d.At, Body: string(body)})
+}
+
+// locate sets the zone; the configured one is above the site's own word.
+func (s *Site) locate(d *Discovery) bool {
+	if s.o.Zone != nil {
+		d.zone, d.Zone = s.o.Zone, s.o.Zone.String()
+		return true
+	}
+	if d.Zone == "" {
+		return false
+	}
+	zone, err := time.LoadLocation(d.Zone)
+	d.zone = zone
+	return err == nil
+}
+
+// onlyFatal lets refusals pass: what a site does not tell is not known, and the
+// rest of the discovery goes on.
+func onlyFatal(err error) error {
+	switch frappe.CategoryOf(err) {
+	case frappe.Forbidden, frappe.NotFound, frappe.Invalid, frappe.Failed, frappe.Malformed:
+		return nil
+	}
+	return err
+}
+
+// meta returns the doctype as the site has it, nil when it has none. It is
+// remembered, in h between runs. budget counts the refreshes of aged ones that
+// are still allowed; what was never asked for is always asked.
+func (s *Site) meta(ctx context.Context, h History, doctype string, budget *int) (*frappe.Meta, error) {
+	item := "meta:" + doctype
+	k, ok := s.metas[doctype]
+	if !ok && h != nil {
+		c, found, err := h.Cached(ctx, item)
+		if err != nil {
+			return nil, err
+		}
+		if found && json.Unmarshal([]byte(c.Body), &k.meta) == nil {
+			ok, k.fetched = true, c.Fetched
+			if c.Stamp != s.release() { // of another version of the site
+				k.fetched = time.Time{}
+			}
+		}
+	}
+	ttl := metaTTL
+	if k.meta == nil {
+		ttl = absentTTL
+	}
+	if ok && s.now().Sub(k.fetched) < ttl {
+		s.metas[doctype] = k
+		return k.meta, nil
+	}
+	if ok && k.meta != nil && !k.fetched.IsZero() {
+		if *budget <= 0 {
+			s.metas[doctype] = k
+			return k.meta, nil
+		}
+		*budget--
+	}
+	return s.askMeta(ctx, h, doctype)
+}
+
+// askMeta asks for the meta now.
+func (s *Site) askMeta(ctx context.Context, h History, doctype string) (*frappe.Meta, error) {
+	s.client.Forget(doctype)
+	m, err := s.client.Meta(ctx, doctype)
+	switch frappe.CategoryOf(err) {
+	case frappe.Forbidden, frappe.NotFound:
+		m, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, s.rememberMeta(ctx, h, doctype, m)
+}
+
+// rememberMeta keeps a meta that was just asked for; nil: there is none.
+func (s *Site) rememberMeta(ctx context.Context, h History, doctype string, m *frappe.Meta) error {
+	k := knownMeta{meta: m, fetched: s.now().UTC()}
+	s.metas[doctype] = k
+	if h == nil {
+		return nil
+	}
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return h.Keep(ctx, "meta:"+doctype, Cached{Stamp: s.release(), Fetched: k.fetched, Body: string(body)})
+}
+
+// release names the versions of all apps: metas change with them.
+func (s *Site) release() string {
+	var b strings.Builder
+	for _, app := range slices.Sorted(maps.Keys(s.found.Versions)) {
+		b.WriteString(app + "=" + s.found.Versions[app] + " ")
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// mapping returns the partner's mapping over the defaults for the site's apps.
+func (s *Site) mapping() config.Mapping { return s.o.Mapping.Over(DefaultMapping(s.found.Versions)) }
+
+// wanted returns the streams to be read from the site: those of the table that
+// serve its purpose, and the doctypes that only the mapping names.
+func (s *Site) wanted(m config.Mapping) []stream {
+	serves := purposes(string(s.o.Purpose))
+	mapped := m.Doctypes()
+	var out []stream
+	for _, st := range streams {
+		if slices.Contains(mapped, st.doctype) || st.serves&serves != 0 {
+			out = append(out, st)
+		}
+	}
+	for _, d := range mapped {
+		if _, ok := streamOf(d); !ok {
+			out = append(out, stream{
+				doctype: d, serves: anywhere, role: "a role with a read row on " + d,
+				degrades: strings.Join(kindCriteria(m, d), " "),
+			})
+		}
+	}
+	return out
+}
+
+// evidenceSite describes the site for snapshots.
+func (s *Site) evidenceSite() evidence.Site {
+	return evidence.Site{Key: s.o.Key, URL: s.o.URL, Zone: s.found.Zone, Purpose: string(s.o.Purpose), Versions: maps.Clone(s.found.Versions)}
+}
