@@ -311,3 +311,40 @@ func TestContinuousSamples(t *testing.T) {
 		t.Error("two partners have the same seed")
 	}
 }
+
+// A deal is in the population once: by its quotation where there is one.
+func TestDealPopulation(t *testing.T) {
+	t.Parallel()
+	s := &evidence.Snapshot{AsOf: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), Zone: "UTC"}
+	ref := func(doctype, name string) evidence.Ref {
+		return evidence.Ref{Site: "erp", Doctype: doctype, Name: name, Modified: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
+	}
+	on, old := day(2026, 8, 22), day(2026, 8, 21) // 90 and 91 days ago
+	s.Deals = []evidence.Deal{
+		{Ref: ref("CRM Deal", "won"), Won: true, Closed: on, Quotations: []string{"of the CRM deal"}},
+		{Ref: ref("CRM Deal", "too old"), Won: true, Closed: old},
+		{Ref: ref("CRM Deal", "open")},
+		{Ref: ref("CRM Deal", "lost without a date"), Lost: true},
+		{Ref: ref("Opportunity", "quoted"), Won: true, Closed: on, Quotations: []string{"of the opportunity"}},
+		{Ref: ref("Opportunity", "quoted, says the quotation"), Lost: true, Closed: on},
+		{Ref: ref("Opportunity", "never quoted"), Lost: true, Closed: on},
+		{Ref: ref("Quotation", "mapped as a deal"), Won: true, Closed: on},
+	}
+	s.Quotations = []evidence.Quotation{
+		{Ref: ref("Quotation", "of the CRM deal"), Won: on},
+		{Ref: ref("Quotation", "of the opportunity"), Won: on, Deal: "quoted"},
+		{Ref: ref("Quotation", "of the other opportunity"), Status: "Lost", Deal: "quoted, says the quotation"},
+		{Ref: ref("Quotation", "cancelled"), Won: on, Cancelled: true},
+		{Ref: ref("Quotation", "open"), Status: "Open"},
+		{Ref: ref("Quotation", "mapped as a deal"), Won: on},
+	}
+	var got []string
+	for _, r := range rules.DealPopulation(s) {
+		got = append(got, r.Name)
+	}
+	slices.Sort(got)
+	want := []string{"lost without a date", "mapped as a deal", "never quoted", "of the opportunity", "of the other opportunity", "won"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("population (-want +got):\n%s", diff)
+	}
+}

@@ -113,6 +113,19 @@ func TestSignals(t *testing.T) {
 			s.SignOffs[0].Proof = []evidence.Ref{ref("File", "new.pdf", at(11, 7, 8, 0)), proof}
 		}, []string{"backdated new.pdf"}},
 
+		{"contract, bill, answer and mail entered afterwards", rules.Occasion{Escalated: escalated, Project: "P1"}, func(s *evidence.Snapshot) {
+			late, then := at(11, 7, 8, 0), day(2026, 9, 1)
+			s.Contracts = []evidence.Contract{{Ref: ref("Contract", "CON", late), Signed: true, SignedOn: then, About: ref("Project", "P1", time.Time{})}}
+			s.Invoices = []evidence.Invoice{
+				{Ref: ref("Sales Invoice", "INV", late), Projects: []string{"P0", "P1"}, On: then},
+				{Ref: ref("Sales Invoice", "other", late), Projects: []string{"P0"}, On: then},
+			}
+			s.Feedback = []evidence.Feedback{{Ref: ref("Customer Survey", "SUR", late), Project: "P1", On: then}}
+			s.Messages = []evidence.Message{{Ref: ref("Communication", "MAIL", late), Project: "P1", At: at(9, 1, 9, 0)}}
+			s.Actions = []evidence.Action{{Ref: ref("Quality Action", "QA", late), On: then}}
+			s.Reviews = []evidence.Review{{Ref: ref("Quality Review", "QR", late), On: then, Filled: true}, {Ref: ref("Quality Review", "empty", late), On: then}}
+		}, []string{"backdated QA", "backdated QR", "backdated MAIL", "backdated CON", "backdated SUR", "backdated INV"}},
+
 		{"uploaded after the cutoff", rules.Occasion{Cutoff: at(11, 18, 9, 0)}, func(s *evidence.Snapshot) {
 			s.Attachments = []evidence.Attachment{
 				{Ref: ref("File", "late.pdf", at(11, 19, 9, 0)), Uploaded: at(11, 19, 9, 0), Kinds: []string{"plan"}, On: ref("Project", "P1", time.Time{})},
@@ -396,6 +409,33 @@ func TestSignalsAreCappedAndSorted(t *testing.T) {
 	r.Shuffle(n, func(i, j int) { s.Deletions[i], s.Deletions[j] = s.Deletions[j], s.Deletions[i] })
 	if diff := cmp.Diff(want, rules.Signals(s, rules.Occasion{})); diff != "" {
 		t.Errorf("shuffled (-want +got):\n%s", diff)
+	}
+}
+
+// One signal lists fifty records and counts the rest.
+func TestSignalListsFiftyRecords(t *testing.T) {
+	t.Parallel()
+	s := delivery()
+	for i := range 120 {
+		s.Tasks = append(s.Tasks, evidence.Task{Ref: ref("Task", fmt.Sprintf("T%03d", i), at(5, 1, 9, 0)), Project: "P1", Status: "Completed", Completed: day(2026, 11, 17)})
+	}
+	got := rules.Signals(s, rules.Occasion{Audit: day(2026, 11, 18)})
+	if len(got) != 1 || len(got[0].Refs) != 50 || !strings.Contains(got[0].Says[1], "it was 120") || !strings.Contains(got[0].Says[1], "70 more records") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func BenchmarkSignals(b *testing.B) {
+	s := delivery()
+	s.Coverage = coverage("Task")
+	for i := range 25_000 {
+		r := ref("Task", fmt.Sprintf("TASK-%06d", i), at(1, 1+i%300, 9, 0))
+		s.Tasks = append(s.Tasks, evidence.Task{Ref: r, Project: "P1", Status: "Open", Due: day(2026, 1, i%360)})
+		s.Changes = append(s.Changes, evidence.Change{Ref: r, Field: "exp_end_date", From: "2026-06-01", To: "2026-07-01", At: at(1, i%330, 9, 0), Own: i%2 == 0})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		rules.Signals(s, rules.Occasion{Escalated: escalated, Audit: day(2026, 11, 18)})
 	}
 }
 

@@ -85,6 +85,9 @@ func TestOverdueEdges(t *testing.T) {
 			if v.Numerator != tt.overdue || v.Denominator != tt.counted || v.Has != (tt.counted > 0) {
 				t.Errorf("%v of %v (has %v), want %v of %v", v.Numerator, v.Denominator, v.Has, tt.overdue, tt.counted)
 			}
+			if age := v.Counts[measure.CountOldestOverdue]; age != tt.overdue { // due on the 14th, judged on the 15th
+				t.Errorf("the oldest is %v days overdue, want %v", age, tt.overdue)
+			}
 		})
 	}
 }
@@ -172,6 +175,8 @@ func TestOverdueWithVersions(t *testing.T) {
 		{"the site saw the move on Sunday, we on Monday", []evidence.Change{move("2026-11-10", monday, true), move("2026-11-10", monday.Add(-time.Hour), false)}, 0},
 		{"had no end date then", []evidence.Change{move("", monday, false)}, 0},
 		{"not a date", []evidence.Change{move("10.11.2026", monday, false)}, 0},
+		{"by the hour, on the Sunday", []evidence.Change{move("2026-11-15 08:00:00", monday, false)}, 0},
+		{"at midnight, which ends the Saturday", []evidence.Change{move("2026-11-15 00:00:00", monday, false)}, 1},
 		{"another field", []evidence.Change{{Ref: ref("Task", "T"), Field: "subject", From: "2026-11-10", At: monday}}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -288,6 +293,18 @@ func TestReports(t *testing.T) {
 				t.Errorf("%s, reported %v (has %v); want %s, %v (%v)", v.Timeliness, v.Reported, v.HasReported, tt.timeliness, tt.value, tt.has)
 			}
 		})
+	}
+}
+
+// A monthly figure has the same grace, to the next month's.
+func TestMonthlyReports(t *testing.T) {
+	t.Parallel()
+	for on, want := range map[string]measure.Timeliness{"2026-10-03": measure.OnTime, "2026-10-04": measure.Late, "2026-11-03": measure.Late, "2026-11-04": measure.Backfill} {
+		s := house()
+		s.Reports = []evidence.MetricReport{{Ref: ref("Quality Review", "R"), Metric: measure.Satisfaction, Period: evidence.Period{Month: evidence.Month{Year: 2026, Month: 9}}, Value: 4, HasValue: true, On: date(on)}}
+		if v := one(t, s, measure.Satisfaction, "2026-09"); v.Timeliness != want {
+			t.Errorf("September's figure on %s: %s, want %s", on, v.Timeliness, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package measure
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -138,8 +139,8 @@ func (m *meter) room(v *Value, s overdueSum) {
 }
 
 type overdueSum struct {
-	late, lateThen, all, open, undated, moved int
-	later                                     bool
+	late, lateThen, all, open, undated, moved, oldest int
+	later                                             bool
 }
 
 func (o *overdueSum) add(b overdueSum) {
@@ -149,6 +150,7 @@ func (o *overdueSum) add(b overdueSum) {
 	o.open += b.open
 	o.undated += b.undated
 	o.moved += b.moved
+	o.oldest = max(o.oldest, b.oldest)
 	o.later = o.later || b.later
 }
 
@@ -158,6 +160,7 @@ func (o overdueSum) set(v *Value) {
 	v.count(CountOpen, float64(o.open))
 	v.count(CountMovedDates, float64(o.moved))
 	v.count(CountOccasions, float64(o.all))
+	v.count(CountOldestOverdue, float64(o.oldest))
 	if o.all > 0 {
 		v.count(CountVersionsLate, float64(o.lateThen))
 		v.count(CountWithVersions, 100*float64(o.lateThen)/float64(o.all))
@@ -191,6 +194,7 @@ func (m *meter) judge(w *workItem, sp span) (sum overdueSum) {
 	}
 	if m.late(t.Due, t.DueAt, sp) {
 		sum.late = 1
+		sum.oldest = max(0, sp.t.DaysSince(t.Due))
 	}
 	if m.late(due, at, sp) {
 		sum.lateThen = 1
@@ -246,6 +250,9 @@ func (m *meter) endDates() map[evidence.Key][]endDate {
 		from, err := evidence.ParseDate(c.From)
 		if err != nil || from.IsZero() && c.From != "" {
 			continue
+		}
+		if strings.HasSuffix(c.From, " 00:00:00") {
+			from = from.AddDays(-1) // an end at midnight is the end of the day before
 		}
 		if k := c.Key(); !c.Own && !versioned[k] {
 			versioned[k] = true

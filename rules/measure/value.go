@@ -36,8 +36,9 @@ const (
 	CountWithoutEndDate = "without_end_date"
 	CountWithVersions   = "with_versions" // the percentage by the end dates that tasks had at the time
 	CountVersionsLate   = "with_versions_overdue"
-	CountMovedDates     = "moved_dates" // tasks whose end date was moved after the period
-	CountOpen           = "open"        // tasks of the population that are not completed
+	CountMovedDates     = "moved_dates"         // tasks whose end date was moved after the period
+	CountOpen           = "open"                // tasks of the population that are not completed
+	CountOldestOverdue  = "oldest_overdue_days" // since the earliest end date among the overdue ones
 
 	// Tickets. The site's own figure is a percentage of the same tickets.
 	CountERPNext           = "erpnext"
