@@ -112,8 +112,10 @@ func TestRecordedAnswers(t *testing.T) {
 	uses := map[string]use{
 		"ping":        {func(c *frappe.Client) (any, error) { return nil, c.Ping(t.Context()) }, nil},
 		"logged-user": {func(c *frappe.Client) (any, error) { return c.Whoami(t.Context()) }, "prm.reader@meridian.example"},
-		"login-failed": {func(c *frappe.Client) (any, error) { return outcome(c.Ping(t.Context())), nil },
-			"unauthorized AuthenticationError 401"},
+		"login-failed": {
+			func(c *frappe.Client) (any, error) { return outcome(c.Ping(t.Context())), nil },
+			"unauthorized AuthenticationError 401",
+		},
 		"forbidden":       {refused("Payment Entry"), "forbidden PermissionError 403"},
 		"unknown-doctype": {refused("HD Ticket"), "forbidden PermissionError 403"},
 		"unknown-field":   {refused("Task"), "invalid DataError 417"},

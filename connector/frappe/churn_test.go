@@ -186,6 +186,8 @@ func (c *churn) read(t *testing.T, pages func(cl *frappe.Client, since frappe.Cu
 	c.on = false
 	c.mu.Unlock()
 	pages(cl, cursor, got)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	missed := 0
 	for name, modified := range c.rows {
 		if got[name] != modified {
@@ -308,6 +310,8 @@ func TestNamesUnderChurn(t *testing.T) {
 			got[r.Name()]++
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for name := range before {
 		if _, still := c.rows[name]; still && got[name] != 1 {
 			t.Errorf("%s came %d times, want once", name, got[name])

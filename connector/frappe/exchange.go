@@ -182,15 +182,17 @@ func (c *Client) attempt(ctx context.Context, r *request, read func([]byte) erro
 	done, err := c.breaker.Allow()
 	if err != nil {
 		<-c.slots
-		return c.count(&Error{Op: r.op, Site: c.site, Category: BreakerOpen, RetryAfter: c.cfg.BreakerPause,
-			Hint: "the site failed several times in a row; it is left alone for a while"})
+		return c.count(&Error{
+			Op: r.op, Site: c.site, Category: BreakerOpen, RetryAfter: c.cfg.BreakerPause,
+			Hint: "the site failed several times in a row; it is left alone for a while",
+		})
 	}
 	e := c.exchange(ctx, r, read, again)
 	suspicious := false
 	if e != nil && withKey {
 		switch e.Category {
 		case Unauthorized, Forbidden, LoginPage:
-			suspicious = c.gate.doubt(c.now())
+			suspicious = c.gate.doubt(c.now(), e.Category)
 		}
 	}
 	<-c.slots

@@ -93,11 +93,13 @@ func (c *Client) Upload(ctx context.Context, a Attachment) (name, fileURL string
 	sum := md5.Sum(a.Content) //nolint:gosec // as above
 	hash := hex.EncodeToString(sum[:])
 	for try := 0; ; try++ {
-		rows, ferr := c.List(ctx, ListQuery{Doctype: "File", Fields: []string{"name", "file_name", "file_url"}, OrderBy: "name asc", Limit: All,
+		rows, ferr := c.List(ctx, ListQuery{
+			Doctype: "File", Fields: []string{"name", "file_name", "file_url"}, OrderBy: "name asc", Limit: All,
 			Filters: []Filter{
 				Where("content_hash", "=", hash), Where("attached_to_doctype", "=", a.Doctype),
 				Where("attached_to_name", "=", a.Docname), Where("is_private", "=", private),
-			}})
+			},
+		})
 		if ferr != nil {
 			if err != nil {
 				return "", "", c.uncertain(op, err)

@@ -490,8 +490,10 @@ func (s *scan) next(ctx context.Context) (Page, error) {
 			}
 		}
 		if s.at == before {
-			return Page{}, s.c.count(&Error{Op: "list " + s.doctype, Site: s.c.site, Category: Malformed,
-				Hint: "the site answers the same rows again and again; it ignores our filters"})
+			return Page{}, s.c.count(&Error{
+				Op: "list " + s.doctype, Site: s.c.site, Category: Malformed,
+				Hint: "the site answers the same rows again and again; it ignores our filters",
+			})
 		}
 	}
 	if s.untimed && last {
@@ -549,12 +551,16 @@ func (s *scan) fetch(ctx context.Context) ([]Doc, error) {
 		rows, took, err := s.c.list(ctx, s.query())
 		switch {
 		case err == nil:
-			s.c.adapt(s.doctype, s.size, len(rows), took)
+			if s.o.PageSize == 0 {
+				s.c.adapt(s.doctype, s.size, len(rows), took)
+			}
 			s.look(rows)
 			return rows, nil
 		case CategoryOf(err) == Oversized && s.size > 1, CategoryOf(err) == Timeout && ctx.Err() == nil && s.size > minPage:
 			s.size /= 2
-			s.c.setPageSize(s.doctype, s.size)
+			if s.o.PageSize == 0 {
+				s.c.setPageSize(s.doctype, s.size)
+			}
 		case s.mayBeUnknownField(err):
 			dropped, merr := s.drop(ctx)
 			if merr != nil || !dropped {

@@ -49,8 +49,10 @@ type Permission struct {
 }
 
 // standard columns stand in every table but not among the fields.
-var standard = []string{"name", "owner", "creation", "modified", "modified_by", "docstatus", "idx", "doctype",
-	"_user_tags", "_comments", "_assign", "_liked_by", "_seen"}
+var standard = []string{
+	"name", "owner", "creation", "modified", "modified_by", "docstatus", "idx", "doctype",
+	"_user_tags", "_comments", "_assign", "_liked_by", "_seen",
+}
 
 var childColumns = []string{"parent", "parenttype", "parentfield"}
 
@@ -119,8 +121,10 @@ func (c *Client) Meta(ctx context.Context, doctype string) (*Meta, error) {
 }
 
 func (c *Client) readMeta(ctx context.Context, doctype string) (*Meta, error) {
-	r := &request{op: "read meta of " + doctype, path: "/api/method/frappe.desk.form.load.getdoctype",
-		query: params{{"doctype", doctype}}}
+	r := &request{
+		op: "read meta of " + doctype, path: "/api/method/frappe.desk.form.load.getdoctype",
+		query: params{{"doctype", doctype}},
+	}
 	var m *Meta
 	err := c.do(ctx, r, func(body []byte) (err error) {
 		m, err = decodeMeta(body, doctype)

@@ -81,8 +81,10 @@ func (c *Client) charge(took time.Duration) {
 func (c *Client) ready(ctx context.Context, op string) error {
 	if d := c.quota.wait(c.now()); d > 0 {
 		if d > c.cfg.MaxWait {
-			return c.count(&Error{Op: op, Site: c.site, Category: RateLimited, RetryAfter: d,
-				Hint: "the site's time budget is used up; nothing is sent before it is renewed"})
+			return c.count(&Error{
+				Op: op, Site: c.site, Category: RateLimited, RetryAfter: d,
+				Hint: "the site's time budget is used up; nothing is sent before it is renewed",
+			})
 		}
 		c.stats.waited(d)
 		if err := c.sleep(ctx, op, d); err != nil {
@@ -96,8 +98,10 @@ func (c *Client) ready(ctx context.Context, op string) error {
 	}
 	if d > c.cfg.ReplyTimeout {
 		r.CancelAt(c.now())
-		return c.count(&Error{Op: op, Site: c.site, Category: RateLimited, RetryAfter: d,
-			Hint: "our own budget of the site's time is used up; raise it or poll less often"})
+		return c.count(&Error{
+			Op: op, Site: c.site, Category: RateLimited, RetryAfter: d,
+			Hint: "our own budget of the site's time is used up; raise it or poll less often",
+		})
 	}
 	c.stats.waited(d)
 	return c.sleep(ctx, op, d)
@@ -150,15 +154,23 @@ func (g *gate) shut(until time.Time, e *Error) {
 
 // doubt notes an answer that may mean a refused key, and holds the others back
 // until suspect has looked into it. It is false when a probe has just shown the
-// key to be good.
-func (g *gate) doubt(now time.Time) bool {
+// key to be good, so that only a right can be missing.
+func (g *gate) doubt(now time.Time, cat Category) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.closed && !g.good.IsZero() && now.Sub(g.good) < goodFor {
+	if cat == Forbidden && g.fresh(now) {
 		return false
 	}
 	g.doubts++
 	return true
+}
+
+// explained reports whether another probe has meanwhile told what the answer
+// means.
+func (g *gate) explained(now time.Time, cat Category) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed || cat == Forbidden && g.fresh(now)
 }
 
 func (g *gate) trust() {
@@ -180,10 +192,9 @@ func (g *gate) settled() {
 	defer g.probe.Unlock()
 }
 
-// fresh reports whether a probe has shown the key to be good a moment ago.
+// fresh reports whether a probe has shown the key to be good a moment ago. The
+// caller holds mu.
 func (g *gate) fresh(now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	return !g.closed && !g.good.IsZero() && now.Sub(g.good) < goodFor
 }
 
@@ -215,7 +226,7 @@ func (c *Client) suspect(ctx context.Context, e *Error) {
 	c.gate.probe.Lock()
 	defer c.gate.probe.Unlock()
 	defer c.gate.trust()
-	if closed, _, _, _ := c.gate.state(c.now()); closed || c.gate.fresh(c.now()) {
+	if c.gate.explained(c.now(), e.Category) {
 		return
 	}
 	_, err := c.identify(ctx)

@@ -218,8 +218,10 @@ func (c *Client) Locale(ctx context.Context) (Locale, error) {
 	}
 	loc, err := loadZone(zone)
 	if err != nil {
-		return Locale{}, c.count(&Error{Op: r.op, Site: c.site, Category: Malformed,
-			Hint: "the site names a time zone that does not exist; set time_zone for it"})
+		return Locale{}, c.count(&Error{
+			Op: r.op, Site: c.site, Category: Malformed,
+			Hint: "the site names a time zone that does not exist; set time_zone for it",
+		})
 	}
 	return Locale{Zone: loc, DateFormat: format}, nil
 }

@@ -24,9 +24,11 @@ type DocInfo struct {
 
 // DocInfo reads the timeline of one document.
 func (c *Client) DocInfo(ctx context.Context, doctype, name string) (DocInfo, error) {
-	r := &request{op: "read timeline of " + doctype, doctype: doctype, name: name,
+	r := &request{
+		op: "read timeline of " + doctype, doctype: doctype, name: name,
 		path:  "/api/method/frappe.desk.form.load.get_docinfo",
-		query: params{{"doctype", doctype}, {"name", name}}}
+		query: params{{"doctype", doctype}, {"name", name}},
+	}
 	var d Doc
 	err := c.do(ctx, r, func(body []byte) (err error) {
 		d, err = decodeDoc(body, "docinfo")

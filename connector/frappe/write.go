@@ -58,8 +58,10 @@ type Inserted struct {
 // never followed by a second POST before that look. With key "" a lost answer
 // is an error of category Uncertain.
 func (c *Client) Insert(ctx context.Context, doctype, key string, fields map[string]any) (Inserted, error) {
-	r := &request{op: "insert " + doctype, doctype: doctype, right: "create", method: http.MethodPost,
-		path: resourcePath(doctype), body: fields}
+	r := &request{
+		op: "insert " + doctype, doctype: doctype, right: "create", method: http.MethodPost,
+		path: resourcePath(doctype), body: fields,
+	}
 	if key != "" {
 		if s, ok := fields[key].(string); !ok || s == "" {
 			return Inserted{}, c.misuse(r.op, "the key field "+key+" holds no text")
@@ -106,14 +108,18 @@ func (c *Client) Insert(ctx context.Context, doctype, key string, fields map[str
 }
 
 func (c *Client) uncertain(op string, cause error) error {
-	return c.count(&Error{Op: op, Site: c.site, Category: Uncertain, cause: cause,
-		Hint: "the answer was lost and what became of the write is not known; look before repeating it"})
+	return c.count(&Error{
+		Op: op, Site: c.site, Category: Uncertain, cause: cause,
+		Hint: "the answer was lost and what became of the write is not known; look before repeating it",
+	})
 }
 
 // find looks up the one document whose field has a value.
 func (c *Client) find(ctx context.Context, doctype, field string, value any) (Doc, error) {
-	rows, err := c.List(ctx, ListQuery{Doctype: doctype, Fields: with([]string{field}, "name", "modified"),
-		Filters: []Filter{Where(field, "=", value)}, OrderBy: "name asc", Limit: 1})
+	rows, err := c.List(ctx, ListQuery{
+		Doctype: doctype, Fields: with([]string{field}, "name", "modified"),
+		Filters: []Filter{Where(field, "=", value)}, OrderBy: "name asc", Limit: 1,
+	})
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}

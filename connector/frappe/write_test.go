@@ -142,6 +142,33 @@ func (l *ledger) read(w http.ResponseWriter, r *http.Request) {
 	answer(w, 200, string(b))
 }
 
+// The accessors take the lock, since a handler may still be ending when its
+// answer is read.
+
+func (l *ledger) posted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.writes
+}
+
+func (l *ledger) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.docs)
+}
+
+func (l *ledger) field(name, field string) any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.docs[name][field]
+}
+
+func (l *ledger) trouble(before func(int, http.ResponseWriter) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = before
+}
+
 func on(n int, h http.HandlerFunc) func(int, http.ResponseWriter) bool {
 	return func(i int, w http.ResponseWriter) bool {
 		if i != n {
@@ -168,8 +195,8 @@ func TestKillBetweenWriteAndAck(t *testing.T) {
 			if err != nil || got.Name != "V-1" || !got.Existing || got.Modified == "" {
 				t.Errorf("Insert = %+v, %v, want V-1 found", got, err)
 			}
-			if l.writes != 1 || len(l.docs) != 1 {
-				t.Errorf("%d writes, %d documents, want one of each", l.writes, len(l.docs))
+			if l.posted() != 1 || l.size() != 1 {
+				t.Errorf("%d writes, %d documents, want one of each", l.posted(), l.size())
 			}
 		})
 		t.Run("update "+name, func(t *testing.T) {
@@ -182,8 +209,8 @@ func TestKillBetweenWriteAndAck(t *testing.T) {
 			if err != nil || modified == was || modified == "" {
 				t.Errorf("Update = %q, %v, want the new modified", modified, err)
 			}
-			if l.writes != 1 || l.docs["V-1"]["outcome"] != "Not Met" {
-				t.Errorf("%d writes, outcome %v", l.writes, l.docs["V-1"]["outcome"])
+			if l.posted() != 1 || l.field("V-1", "outcome") != "Not Met" {
+				t.Errorf("%d writes, outcome %v", l.posted(), l.field("V-1", "outcome"))
 			}
 		})
 	}
@@ -198,16 +225,16 @@ func TestLostBeforeTheWrite(t *testing.T) {
 	s := newStub(t, l.ServeHTTP)
 	c := client(t, s.URL, writable)
 	got, err := c.Insert(t.Context(), "Verdict", "code", map[string]any{"code": "1"})
-	if err != nil || got.Existing || len(l.docs) != 1 {
-		t.Errorf("Insert = %+v, %v; %d documents", got, err, len(l.docs))
+	if err != nil || got.Existing || l.size() != 1 {
+		t.Errorf("Insert = %+v, %v; %d documents", got, err, l.size())
 	}
 	want := []string{"POST /api/resource/Verdict", "GET /api/resource/Verdict", "POST /api/resource/Verdict"}
 	if diff := cmp.Diff(want, s.requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
-	l.before = on(3, reset(t))
-	if _, err := c.Update(t.Context(), "Verdict", "V-1", got.Modified, map[string]any{"outcome": "Met"}); err != nil || l.docs["V-1"]["outcome"] != "Met" {
-		t.Errorf("Update: %v, %v", err, l.docs["V-1"])
+	l.trouble(on(3, reset(t)))
+	if _, err := c.Update(t.Context(), "Verdict", "V-1", got.Modified, map[string]any{"outcome": "Met"}); err != nil || l.field("V-1", "outcome") != "Met" {
+		t.Errorf("Update: %v, %v", err, l.field("V-1", "outcome"))
 	}
 }
 
@@ -218,12 +245,12 @@ func TestLostWithoutKey(t *testing.T) {
 	l := newLedger()
 	l.after = on(1, reset(t))
 	c := client(t, newStub(t, l.ServeHTTP).URL, writable)
-	if _, err := c.Insert(t.Context(), "Verdict", "", map[string]any{"code": "1"}); frappe.CategoryOf(err) != frappe.Uncertain || l.writes != 1 {
-		t.Errorf("got %v after %d writes, want uncertain after one", err, l.writes)
+	if _, err := c.Insert(t.Context(), "Verdict", "", map[string]any{"code": "1"}); frappe.CategoryOf(err) != frappe.Uncertain || l.posted() != 1 {
+		t.Errorf("got %v after %d writes, want uncertain after one", err, l.posted())
 	}
-	l.before = on(2, reset(t))
-	if _, err := c.CallPost(t.Context(), "frappe.client.rename_doc", nil); frappe.CategoryOf(err) != frappe.Uncertain || l.writes != 2 {
-		t.Errorf("got %v after %d writes, want uncertain after one more", err, l.writes)
+	l.trouble(on(2, reset(t)))
+	if _, err := c.CallPost(t.Context(), "frappe.client.rename_doc", nil); frappe.CategoryOf(err) != frappe.Uncertain || l.posted() != 2 {
+		t.Errorf("got %v after %d writes, want uncertain after one more", err, l.posted())
 	}
 }
 
@@ -239,8 +266,8 @@ func TestInsertTwiceMakesOne(t *testing.T) {
 				t.Errorf("%s: insert %d = %+v, %v", kind, i, got, err)
 			}
 		}
-		if len(l.docs) != 1 || l.docs["V-1"]["note"] != "0" {
-			t.Errorf("%s: documents %v", kind, l.docs)
+		if l.size() != 1 || l.field("V-1", "note") != "0" {
+			t.Errorf("%s: %d documents", kind, l.size())
 		}
 	}
 }
@@ -255,11 +282,11 @@ func TestAnotherUniqueFieldTaken(t *testing.T) {
 		return true
 	}
 	c := client(t, newStub(t, l.ServeHTTP).URL, writable)
-	if _, err := c.Insert(t.Context(), "Verdict", "code", map[string]any{"code": "1"}); frappe.CategoryOf(err) != frappe.Duplicate || l.writes != 1 {
-		t.Errorf("got %v after %d writes", err, l.writes)
+	if _, err := c.Insert(t.Context(), "Verdict", "code", map[string]any{"code": "1"}); frappe.CategoryOf(err) != frappe.Duplicate || l.posted() != 1 {
+		t.Errorf("got %v after %d writes", err, l.posted())
 	}
-	if _, err := c.InsertMany(t.Context(), "Verdict", "code", []map[string]any{{"code": "1"}}); frappe.CategoryOf(err) != frappe.Duplicate || l.writes != 2 {
-		t.Errorf("many: got %v after %d writes", err, l.writes)
+	if _, err := c.InsertMany(t.Context(), "Verdict", "code", []map[string]any{{"code": "1"}}); frappe.CategoryOf(err) != frappe.Duplicate || l.posted() != 2 {
+		t.Errorf("many: got %v after %d writes", err, l.posted())
 	}
 }
 
@@ -275,8 +302,8 @@ func TestLockWaitIsRepeated(t *testing.T) {
 	}
 	c := client(t, newStub(t, l.ServeHTTP).URL, writable)
 	got, err := c.Insert(t.Context(), "Verdict", "code", map[string]any{"code": "1"})
-	if err != nil || got.Existing || l.writes != 3 {
-		t.Errorf("Insert = %+v, %v after %d writes", got, err, l.writes)
+	if err != nil || got.Existing || l.posted() != 3 {
+		t.Errorf("Insert = %+v, %v after %d writes", got, err, l.posted())
 	}
 }
 
@@ -326,8 +353,8 @@ func TestManagerEditedTheField(t *testing.T) {
 	if diff := cmp.Diff([]string{"", "seen 1", "seen 2"}, saw); diff != "" {
 		t.Errorf("merged against (-want +got):\n%s", diff)
 	}
-	if d := l.docs["V-1"]; d["remark"] != "seen 2" || d["outcome"] != "Not Met" {
-		t.Errorf("document %v", d)
+	if remark, outcome := l.field("V-1", "remark"), l.field("V-1", "outcome"); remark != "seen 2" || outcome != "Not Met" {
+		t.Errorf("remark %v, outcome %v", remark, outcome)
 	}
 }
 
@@ -339,8 +366,8 @@ func TestDocumentTimestampMismatch(t *testing.T) {
 	l.before = func(int, http.ResponseWriter) bool { l.save("V-1", l.docs["V-1"]); return false }
 	c := client(t, newStub(t, l.ServeHTTP).URL, writable)
 	_, wrote, err := c.UpdateMerged(t.Context(), "Verdict", "V-1", func(frappe.Doc) (map[string]any, error) { return map[string]any{"a": "b"}, nil })
-	if wrote || frappe.CategoryOf(err) != frappe.Conflict || l.writes > 5 {
-		t.Errorf("got %v, %v after %d writes, want a conflict after a few", wrote, err, l.writes)
+	if wrote || frappe.CategoryOf(err) != frappe.Conflict || l.posted() > 5 {
+		t.Errorf("got %v, %v after %d writes, want a conflict after a few", wrote, err, l.posted())
 	}
 }
 
@@ -352,8 +379,8 @@ func TestNothingToWrite(t *testing.T) {
 	l.save("V-1", map[string]any{"code": "1"})
 	c := client(t, newStub(t, l.ServeHTTP).URL, writable)
 	_, wrote, err := c.UpdateMerged(t.Context(), "Verdict", "V-1", func(frappe.Doc) (map[string]any, error) { return nil, nil })
-	if err != nil || wrote || l.writes != 0 {
-		t.Errorf("%v, %v, %d writes", wrote, err, l.writes)
+	if err != nil || wrote || l.posted() != 0 {
+		t.Errorf("%v, %v, %d writes", wrote, err, l.posted())
 	}
 }
 
@@ -390,15 +417,15 @@ func TestInsertMany(t *testing.T) {
 		}
 		c := client(t, newStub(t, l.ServeHTTP).URL, writable)
 		got, err := c.InsertMany(t.Context(), "Verdict", "code", docs(10))
-		if err != nil || len(l.docs) != 10 {
-			t.Fatalf("%v, %d documents", err, len(l.docs))
+		if err != nil || l.size() != 10 {
+			t.Fatalf("%v, %d documents", err, l.size())
 		}
 		for i, in := range got {
 			if in.Name != fmt.Sprint("V-", i) || in.Existing != (i == 3 || i == 7) {
 				t.Errorf("result %d is %+v", i, in)
 			}
 		}
-		if l.docs["V-3"]["note"] != "theirs" {
+		if l.field("V-3", "note") != "theirs" {
 			t.Error("an existing document was overwritten")
 		}
 	})
@@ -407,16 +434,16 @@ func TestInsertMany(t *testing.T) {
 		l := newLedger()
 		l.after = on(1, reset(t))
 		c := client(t, newStub(t, l.ServeHTTP).URL, writable)
-		if _, err := c.InsertMany(t.Context(), "Verdict", "code", docs(200)); err != nil || len(l.docs) != 200 || l.writes != 1 {
-			t.Errorf("%v, %d documents in %d writes", err, len(l.docs), l.writes)
+		if _, err := c.InsertMany(t.Context(), "Verdict", "code", docs(200)); err != nil || l.size() != 200 || l.posted() != 1 {
+			t.Errorf("%v, %d documents in %d writes", err, l.size(), l.posted())
 		}
 	})
 	t.Run("too many", func(t *testing.T) {
 		t.Parallel()
 		l := newLedger()
 		c := client(t, newStub(t, l.ServeHTTP).URL, writable)
-		if _, err := c.InsertMany(t.Context(), "Verdict", "code", docs(201)); frappe.CategoryOf(err) != frappe.Misuse || l.writes != 0 {
-			t.Errorf("%v after %d writes", err, l.writes)
+		if _, err := c.InsertMany(t.Context(), "Verdict", "code", docs(201)); frappe.CategoryOf(err) != frappe.Misuse || l.posted() != 0 {
+			t.Errorf("%v after %d writes", err, l.posted())
 		}
 		if _, err := c.InsertMany(t.Context(), "Verdict", "code", []map[string]any{{"code": "1"}, {"code": "1"}}); frappe.CategoryOf(err) != frappe.Misuse {
 			t.Errorf("a repeated key: %v", err)
@@ -489,7 +516,7 @@ func TestAwkwardNames(t *testing.T) {
 		if ok, err := c.Exists(t.Context(), "Verdict", name); err != nil || !ok {
 			t.Errorf("Exists %q = %v, %v", name, ok, err)
 		}
-		if _, err := c.Update(t.Context(), "Verdict", name, was, map[string]any{"outcome": "Met"}); err != nil || l.docs[name]["outcome"] != "Met" {
+		if _, err := c.Update(t.Context(), "Verdict", name, was, map[string]any{"outcome": "Met"}); err != nil || l.field(name, "outcome") != "Met" {
 			t.Errorf("Update %q: %v", name, err)
 		}
 	}
