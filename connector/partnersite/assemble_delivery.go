@@ -416,15 +416,15 @@ func (s *site) attachments(snap *evidence.Snapshot) {
 	}
 }
 
-// sent tells the partner's own mails from those received. Where the API does
-// not say (timelines do not), the sender's domain does; a sender without one is
-// the site itself.
-func (s *site) sent(r *record) bool {
+// direction tells the partner's own mails from those received. Where the API
+// does not say (timelines do not), the sender's domain does; a sender without
+// one is the site itself. known is false where nobody knows the own domains.
+func (s *site) direction(r *record) (sent, known bool) {
 	if dir := r.str("sent_or_received"); dir != "" {
-		return dir == "Sent"
+		return dir == "Sent", true
 	}
 	d := domain(r.str("sender"))
-	return d == "" || slices.Contains(s.domains, d)
+	return d == "" || slices.Contains(s.domains, d), d == "" || len(s.domains) > 0
 }
 
 // staffDomains are the domains of the user ids of the staff.
@@ -458,10 +458,11 @@ func (s *site) messages(snap *evidence.Snapshot) {
 			continue
 		}
 		m := evidence.Message{
-			Ref: r.Ref, Sent: s.sent(r), Medium: cmp.Or(r.str("communication_medium"), "Email"),
+			Ref: r.Ref, Medium: cmp.Or(r.str("communication_medium"), "Email"),
 			FromDomain: domain(r.str("sender")), Template: r.str("email_template"), Subject: r.plain("subject"),
 			About: s.ref(r.str("reference_doctype"), r.str("reference_name")), Project: s.projectOf(r, ""),
 		}
+		m.Sent, _ = s.direction(r)
 		_, m.At = r.when("communication_date")
 		if m.At.IsZero() {
 			m.At = r.Created
@@ -492,6 +493,31 @@ func (s *site) messages(snap *evidence.Snapshot) {
 		}
 		m.Kinds = unique(m.Kinds)
 		snap.Messages = append(snap.Messages, m)
+	}
+	s.dispatches(snap)
+}
+
+// dispatches adds plans and status reports that a partner keeps in a doctype of
+// its own: each stands for the mail that it was sent with. A Project Update goes
+// to the partner's own people.
+func (s *site) dispatches(snap *evidence.Snapshot) {
+	for _, kind := range []config.Kind{config.KindPlan, config.KindStatus} {
+		for _, f := range s.findAll(kind) {
+			if f.Doctype == doctypeMail || f.Doctype == doctypeFile || !f.done {
+				continue
+			}
+			m := evidence.Message{
+				Ref: f.Ref, Sent: true, At: f.at, Medium: f.Doctype, ToCustomer: f.Doctype != "Project Update", About: s.ref(doctypeProject, f.project),
+				Project: f.project, Kinds: []string{string(kind)}, Subject: cmp.Or(f.plain("subject"), f.plain("title"), f.Name),
+				Attachments: len(s.index.filesOn[owner{f.Doctype, f.Name}]),
+			}
+			if m.At.IsZero() {
+				if m.At = f.on.Start(s.loc); m.At.IsZero() {
+					m.At = f.Created
+				}
+			}
+			snap.Messages = append(snap.Messages, m)
+		}
 	}
 }
 

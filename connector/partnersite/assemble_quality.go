@@ -419,8 +419,8 @@ func (s *site) feedback(snap *evidence.Snapshot) {
 			v.Stars, v.Rated = f.stars()
 			if ticket {
 				v.Ticket, v.On = f.Name, f.on
-				if !v.Rated && v.On.IsZero() {
-					continue // still open: nobody was asked
+				if v.On.IsZero() && (!v.Rated || f.Reconstructed) {
+					continue // still open: nobody was asked yet
 				}
 			}
 			if v.On.After(s.today) {

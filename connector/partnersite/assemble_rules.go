@@ -89,7 +89,8 @@ func (m matcher) holds(text string) bool {
 	}
 	for _, p := range m.match {
 		if !strings.Contains(p, "*") {
-			if strings.EqualFold(p, text) {
+			// A box that was never ticked may come without a value.
+			if strings.EqualFold(p, text) || p == "0" && text == "" {
 				return true
 			}
 		} else if config.Like(p, text) {
@@ -446,7 +447,7 @@ func (s *site) prepare() {
 			s.index.meetingMails = append(s.index.meetingMails, r)
 			continue
 		}
-		if s.sent(r) {
+		if sent, _ := s.direction(r); sent {
 			continue
 		}
 		if on := (owner{r.str("reference_doctype"), r.str("reference_name")}); on.name != "" {

@@ -195,8 +195,9 @@ func (s *site) leads(snap *evidence.Snapshot) {
 			t = &talk{}
 			talks[on] = t
 		}
-		switch {
-		case !s.sent(r):
+		switch sent, known := s.direction(r); {
+		case !known:
+		case !sent:
 			t.received = append(t.received, at)
 		case r.str("communication_type") != "Automated Message": // no person answered
 			t.sent = append(t.sent, at)

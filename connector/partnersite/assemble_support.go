@@ -28,6 +28,9 @@ func (s *site) support(snap *evidence.Snapshot) {
 		if rating, ok := ratings[on]; ok {
 			t.Stars, t.Rated = rating.stars()
 		}
+		if t.Reconstructed && !t.Closed { // the customer answered when it was closed
+			t.Stars, t.Rated = 0, false
+		}
 		snap.Tickets = append(snap.Tickets, t)
 	}
 }

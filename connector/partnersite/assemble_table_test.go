@@ -655,3 +655,36 @@ func TestTwoSitesAreJoined(t *testing.T) {
 		t.Error("one site's mapping is enough to map a kind")
 	}
 }
+
+func TestPlansInADoctypeOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := made(t, `evidence:
+  plan: [{doctype: Projektplan, project: projekt, date: versandt_am}]
+  status: [{doctype: Project Update, date: date}]`,
+		doc{"doctype": "Project", "name": "P", "customer": "Acme"},
+		doc{"doctype": "Projektplan", "name": "PL", "projekt": "P", "versandt_am": "2026-11-06", "title": "Plan 1"},
+		doc{"doctype": "Projektplan", "name": "PL2", "projekt": "P", "versandt_am": "2026-12-06"}, // not sent yet
+		doc{"doctype": "Project Update", "name": "U", "project": "P", "date": "2026-11-07"})
+	check(t, s.Messages,
+		evidence.Message{
+			Ref: named("Project Update", "U"), Sent: true, At: utc("2026-11-06 23:00"), Medium: "Project Update", About: named("Project", "P"),
+			Project: "P", Kinds: []string{"status"}, Subject: "U",
+		}, evidence.Message{
+			Ref: named("Projektplan", "PL"), Sent: true, At: utc("2026-11-05 23:00"), Medium: "Projektplan", ToCustomer: true, About: named("Project", "P"),
+			Project: "P", Kinds: []string{"plan"}, Subject: "Plan 1",
+		})
+}
+
+func TestARatingBeforeItsTicketWasClosed(t *testing.T) {
+	t.Parallel()
+	in := meridian(t)
+	in.AsOf = utc("2026-09-30 12:00") // ISS-2026-00018 was closed at 14:24
+	s := partnersite.Assemble(in)
+	got := only(t, s.Tickets, "ISS-2026-00018")[0]
+	if got.Closed || got.Rated || !got.Resolved.IsZero() || got.FirstResponse.IsZero() || got.AgreementStatus != "Resolution Due" || !got.Reconstructed {
+		t.Errorf("%+v, want answered, open and unrated", got)
+	}
+	if f := only(t, s.Feedback, "ISS-2026-00018"); len(f) > 0 {
+		t.Errorf("feedback %+v before anybody was asked", f)
+	}
+}
