@@ -285,7 +285,12 @@ func sortSnapshot(s *evidence.Snapshot) {
 	byRef(s.Controls, func(d *evidence.Control) *evidence.Ref { return &d.Ref })
 	byRef(s.Feedback, func(d *evidence.Feedback) *evidence.Ref { return &d.Ref })
 	byRef(s.Deletions, func(d *evidence.Deletion) *evidence.Ref { return &d.Ref })
-	stable(s.Changes, func(a, b *evidence.Change) int { return cmp.Or(compareRefs(&a.Ref, &b.Ref), a.At.Compare(b.At)) })
+	stable(s.Changes, func(a, b *evidence.Change) int {
+		if c := compareRefs(&a.Ref, &b.Ref); c != 0 {
+			return c
+		}
+		return a.At.Compare(b.At)
+	})
 	slices.SortFunc(s.Gaps, func(a, b evidence.Gap) int {
 		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Kind, b.Kind),
 			cmp.Compare(a.Field, b.Field), a.Since.Compare(b.Since), cmp.Compare(a.Reason, b.Reason))
@@ -304,7 +309,13 @@ func byRef[T any](docs []T, ref func(*T) *evidence.Ref) {
 
 // compareRefs is Ref.Compare without copying.
 func compareRefs(a, b *evidence.Ref) int {
-	return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Doctype, b.Doctype), cmp.Compare(a.Name, b.Name))
+	if c := cmp.Compare(a.Site, b.Site); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(a.Doctype, b.Doctype); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Name, b.Name)
 }
 
 // stable sorts large values by moving each of them once. Most slices come

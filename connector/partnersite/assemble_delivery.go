@@ -502,8 +502,15 @@ func (s *site) messages(snap *evidence.Snapshot) {
 // to the partner's own people.
 func (s *site) dispatches(snap *evidence.Snapshot) {
 	for _, kind := range []config.Kind{config.KindPlan, config.KindStatus} {
-		for _, f := range s.findAll(kind) {
-			if f.Doctype == doctypeMail || f.Doctype == doctypeFile || !f.done {
+		var finds []found
+		rules := s.in.Mapping.Evidence[kind]
+		for i := range rules {
+			if rules[i].Doctype != doctypeMail && rules[i].Doctype != doctypeFile {
+				finds = append(finds, s.search(&rules[i])...)
+			}
+		}
+		for _, f := range finds {
+			if !f.done {
 				continue
 			}
 			m := evidence.Message{

@@ -1,6 +1,7 @@
 package partnersite
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -80,9 +81,17 @@ var tellsNothing = map[string]bool{
 
 func (s *site) changes(snap *evidence.Snapshot) {
 	docs := s.docs[doctypeVersion]
-	snap.Changes = slices.Grow(snap.Changes, 3*len(docs)+2*len(s.edited))
+	// By the record that changed, as the snapshot will be sorted.
+	versions := make([]version, len(docs))
 	for i := range docs {
-		s.versionChanges(snap, &docs[i])
+		versions[i] = version{doctype: docs[i].str("ref_doctype"), name: docs[i].str("docname"), record: &docs[i]}
+	}
+	slices.SortFunc(versions, func(a, b version) int {
+		return cmp.Or(cmp.Compare(a.doctype, b.doctype), cmp.Compare(a.name, b.name), a.record.Created.Compare(b.record.Created), cmp.Compare(a.record.Name, b.record.Name))
+	})
+	snap.Changes = slices.Grow(snap.Changes, 3*len(docs)+2*len(s.edited))
+	for _, v := range versions {
+		s.versionChanges(snap, v)
 	}
 	for _, h := range s.edited {
 		last := -1
@@ -98,39 +107,43 @@ func (s *site) changes(snap *evidence.Snapshot) {
 	}
 }
 
+// version is a Version and the record whose change it tells.
+type version struct {
+	doctype, name string
+	record        *record
+}
+
 // versionChanges reads one Version: what a user changed in one save.
-func (s *site) versionChanges(snap *evidence.Snapshot, r *record) {
-	on := s.ref(r.str("ref_doctype"), r.str("docname"))
-	if on.Name == "" || on.Doctype == "Company" || on.Doctype == "User" { // the site's own household
+func (s *site) versionChanges(snap *evidence.Snapshot, v version) {
+	if v.name == "" || v.doctype == "Company" || v.doctype == "User" { // the site's own household
 		return
 	}
 	var data struct {
-		Changed    [][]any `json:"changed"`
-		RowChanged [][]any `json:"row_changed"`
-		Added      [][]any `json:"added"`
-		Removed    [][]any `json:"removed"`
+		Changed    [][3]any `json:"changed"`     // field, from, to
+		RowChanged [][4]any `json:"row_changed"` // table, row, name, changed
+		Added      [][1]any `json:"added"`
+		Removed    [][1]any `json:"removed"`
 	}
+	r := v.record
 	text, _ := r.value("data").(string)
 	if len(text) > 1<<20 || text != "" && json.Unmarshal([]byte(text), &data) != nil {
 		r.drift("data")
 		return
 	}
+	on := s.ref(v.doctype, v.name)
 	add := func(field string, from, to any) {
-		if tellsNothing[field] || field == "" {
-			return
+		c := evidence.Change{Ref: on, Field: cut(field), From: s.shown(from), To: s.shown(to), At: r.Created, By: r.Ref.Owner}
+		if field != "" && !tellsNothing[field] && c.From != c.To {
+			snap.Changes = append(snap.Changes, c)
 		}
-		snap.Changes = append(snap.Changes, evidence.Change{
-			Ref: on, Field: cut(field), From: s.shown(from), To: s.shown(to), At: r.Created, By: r.Ref.Owner,
-		})
 	}
 	for _, c := range bounded(data.Changed) {
-		if field, ok := element(c, 0).(string); ok && len(c) >= 3 {
-			add(field, c[1], c[2])
-		}
+		field, _ := c[0].(string)
+		add(field, c[1], c[2])
 	}
 	for _, c := range bounded(data.RowChanged) {
-		table, _ := element(c, 0).(string)
-		fields, _ := element(c, 3).([]any)
+		table, _ := c[0].(string)
+		fields, _ := c[3].([]any)
 		for _, f := range bounded(fields) {
 			if c, ok := f.([]any); ok && len(c) >= 3 {
 				if field, ok := c[0].(string); ok && !tellsNothing[field] {
@@ -140,20 +153,13 @@ func (s *site) versionChanges(snap *evidence.Snapshot, r *record) {
 		}
 	}
 	for _, c := range bounded(data.Added) {
-		table, _ := element(c, 0).(string)
+		table, _ := c[0].(string)
 		add(table, "", "row added")
 	}
 	for _, c := range bounded(data.Removed) {
-		table, _ := element(c, 0).(string)
+		table, _ := c[0].(string)
 		add(table, "row removed", "")
 	}
-}
-
-func element(list []any, i int) any {
-	if i >= len(list) {
-		return nil
-	}
-	return list[i]
 }
 
 // bounded cuts a list that one save cannot have made.
