@@ -199,44 +199,53 @@ func (s *site) live(idx []int32) []record {
 		return evidence.CompareVersions(*x, *y)
 	})
 	out := make([]record, 0, len(idx))
-	var versions []evidence.Document
+	var scratch []evidence.Document
 	for i := 0; i < len(idx); {
 		j := i + 1
 		for j < len(idx) && docs[idx[j]].Name == docs[idx[i]].Name {
 			j++
 		}
-		versions = versions[:0]
-		for _, k := range idx[i:j] {
-			versions = append(versions, docs[k])
-		}
+		versions := idx[i:j]
 		i = j
-		doc, ok := evidence.AsOf(versions, s.asOf, s.loc)
-		if !ok {
-			continue
+		doc, ok := &docs[versions[0]], true
+		if len(versions) > 1 || doc.Seen.After(s.asOf) {
+			scratch = scratch[:0]
+			for _, k := range versions {
+				scratch = append(scratch, docs[k])
+			}
+			var d evidence.Document
+			if d, ok = evidence.AsOf(scratch, s.asOf, s.loc); !ok {
+				continue
+			}
+			doc = &d
 		}
-		doc.Ref.Site = s.in.Site.Key
-		seen := len(versions)
-		for seen > 0 && versions[seen-1].Seen.After(s.asOf) {
-			seen--
-		}
-		var history []evidence.Document
-		if seen > 1 {
-			history = slices.Clone(versions[:seen])
+		var history []*evidence.Document
+		if len(versions) > 1 && !docs[versions[1]].Seen.After(s.asOf) {
+			for _, k := range versions {
+				if !docs[k].Seen.After(s.asOf) {
+					history = append(history, &docs[k])
+				}
+			}
 			s.edited = append(s.edited, history)
 		}
 		if doc.Gone {
 			if history == nil {
-				history = []evidence.Document{doc}
+				history = []*evidence.Document{doc}
 			}
 			s.gone = append(s.gone, history)
 			continue
+		}
+		if doc.Site != s.in.Site.Key { // the caller's documents stay as they are
+			d := *doc
+			d.Site = s.in.Site.Key
+			doc = &d
 		}
 		out = append(out, record{Document: doc, site: s, history: history})
 	}
 	return out
 }
 
-func compareHistory(a, b []evidence.Document) int { return a[0].Compare(b[0].Ref) }
+func compareHistory(a, b []*evidence.Document) int { return compareRefs(&a[0].Ref, &b[0].Ref) }
 
 func location(zone string) *time.Location {
 	loc, err := time.LoadLocation(zone)

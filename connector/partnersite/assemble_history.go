@@ -38,7 +38,7 @@ func (s *site) resurrect(docs []evidence.Document, deleted []int32) []evidence.D
 		if d.Gone || !d.Created.After(s.asOf) || !d.Seen.After(s.asOf) {
 			continue
 		}
-		r := record{Document: *d, site: s}
+		r := record{Document: d, site: s}
 		was := deletedFields(&r)
 		doctype, name := r.str("deleted_doctype"), r.str("deleted_name")
 		if was == nil || doctype == "" || name == "" || doctype == doctypeDeleted {
@@ -100,7 +100,7 @@ func (s *site) changes(snap *evidence.Snapshot) {
 				continue
 			}
 			if last >= 0 {
-				s.captured(snap, &h[last], &h[i])
+				s.captured(snap, h[last], h[i])
 			}
 			last = i
 		}

@@ -33,8 +33,8 @@ type site struct {
 	all   []evidence.Document
 	docs  map[string][]record // live ones by doctype, sorted by name
 
-	gone   [][]evidence.Document // histories that end in a disappearance
-	edited [][]evidence.Document // histories of more than one version
+	gone   [][]*evidence.Document // histories that end in a disappearance
+	edited [][]*evidence.Document // histories of more than one version
 
 	domains []string                     // the partner's own mail domains
 	bad     map[fieldKey]map[string]bool // records whose value could not be read
@@ -48,9 +48,9 @@ type fieldKey struct{ doctype, field string }
 
 // record is a document as of the instant, with what was seen of it before.
 type record struct {
-	evidence.Document
+	*evidence.Document
 	site    *site
-	history []evidence.Document // oldest first; nil when only one version was seen
+	history []*evidence.Document // oldest first; nil when only one version was seen
 }
 
 // find returns the live record, or nil.

@@ -355,7 +355,7 @@ func uniqueRefs(refs []evidence.Ref) []evidence.Ref {
 func (r *record) since(field, value string) evidence.Date {
 	at := r.Modified
 	for i := len(r.history) - 1; i >= 0; i-- {
-		v := &r.history[i]
+		v := r.history[i]
 		if text, _ := spell(v.Fields[field]); v.Gone || text != value {
 			break
 		}
