@@ -29,20 +29,26 @@ func asPython(err error) *exception {
 const maxRequestLine = 4094
 
 // serve is the application: it answers one request in Frappe's order of
-// steps.
+// steps, unless a fault gets in the way.
 func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	rec := Request{At: start, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
-	out := s.faults.before(s, w, r, &rec)
+	f := s.faults.pick(r)
 	defer func() {
 		rec.Took = time.Since(start)
 		s.record(rec)
+		s.faults.answered(s, f, rec)
 	}()
-	if out == nil {
-		return // the fault answered, or broke the connection
+	if f != nil {
+		if !f.pause(r, f.Latency.Duration) {
+			return
+		}
+		if f.answerInstead(s, w, r, &rec) {
+			return
+		}
 	}
 	if len(r.Method)+len(r.RequestURI)+len(r.Proto)+2 > maxRequestLine {
-		writeRaw(out, &rawReply{status: 400, contentType: "text/html", body: []byte(
+		writeRaw(w, &rawReply{status: 400, contentType: "text/html", body: []byte(
 			"<html>\n  <head>\n    <title>Bad Request</title>\n  </head>\n  <body>\n    <h1><p>Bad Request</p></h1>\n    Request Line is too large (" +
 				strconv.Itoa(len(r.RequestURI)) + " &gt; 4094)\n  </body>\n</html>\n")}, &rec, nil)
 		return
@@ -56,15 +62,22 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 	q.req, q.method, q.body = r, r.Method, string(body)
 	q.isV2 = s.version.v2 && strings.HasPrefix(r.URL.Path, "/api/v2")
 
-	reply, limits := s.handle(q)
+	reply, limits := s.handle(q, f)
 	rec.User = q.user
 	headers := map[string]string{}
 	for k, v := range limits {
 		headers[k] = v
 	}
 	headers["Set-Cookie"] = "sid=Guest; Expires=" + time.Now().Add(240*time.Hour).UTC().Format(http.TimeFormat) + "; Max-Age=864000; HttpOnly; Path=/; SameSite=Lax"
-	writeRaw(out, reply, &rec, headers)
-	s.faults.after(s, q, &rec, len(reply.body))
+	if f != nil {
+		if !f.pause(r, f.PerRow.Duration*time.Duration(q.rows)) {
+			return
+		}
+		if f.deliver(w, r, reply, &rec, headers) {
+			return
+		}
+	}
+	writeRaw(w, reply, &rec, headers)
 }
 
 func writeRaw(w http.ResponseWriter, r *rawReply, rec *Request, headers map[string]string) {
@@ -85,7 +98,7 @@ func writeRaw(w http.ResponseWriter, r *rawReply, rec *Request, headers map[stri
 }
 
 // handle runs the request under the right lock.
-func (s *Site) handle(q *session) (*rawReply, map[string]string) {
+func (s *Site) handle(q *session, f *Fault) (*rawReply, map[string]string) {
 	began := time.Now()
 	writes := q.mayWrite()
 	if writes {
@@ -119,7 +132,11 @@ func (s *Site) handle(q *session) (*rawReply, map[string]string) {
 	}
 	var headers map[string]string
 	if limited {
-		headers = s.limitHeaders(time.Since(began), reply)
+		took := time.Since(began)
+		if f != nil {
+			took += f.Latency.Duration + f.PerRow.Duration*time.Duration(q.rows)
+		}
+		headers = s.limitHeaders(took, reply)
 	}
 	if reply.headers == nil {
 		reply.headers = map[string]string{}
@@ -407,8 +424,8 @@ func (s *Site) jsonReply(q *session, data any) *rawReply {
 			}
 		}
 		if data != nil {
-			switch x := data.(type) {
-			case *rowsOut:
+			if x, ok := data.(*rowsOut); ok {
+				q.rows = len(x.rows)
 				data = rawJSON(x.appendJSON(nil))
 			}
 			o.set(key, data)

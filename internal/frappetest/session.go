@@ -30,7 +30,7 @@ type session struct {
 	ignorePerms  bool // inside controllers that act with full rights
 	after        []func()
 	raw          *rawReply
-	saving       int
+	rows         int // of a list answer
 }
 
 // upload is one file of a multipart form.

@@ -376,6 +376,9 @@ func (s *Site) Define(types ...DocType) {
 			d.Module = "Custom"
 		}
 		s.ensureModule(d.Module)
+		for _, p := range d.Perms {
+			s.ensureRole(p.Role)
+		}
 		s.defineRaw(d.definition())
 	}
 }
@@ -401,6 +404,13 @@ func (s *Site) DefineJSON(text []byte) error {
 			return fmt.Errorf("doctype definition: an object with a name is needed")
 		}
 		s.ensureModule(cstr(def.get("module")))
+		if perms, ok := def.get("permissions").([]any); ok {
+			for _, p := range perms {
+				if o, ok := p.(*object); ok {
+					s.ensureRole(cstr(o.get("role")))
+				}
+			}
+		}
 		s.defineRaw(def)
 	}
 	return nil
@@ -448,7 +458,7 @@ func (s *Site) AddRole(name string) {
 }
 
 func (s *Site) ensureRole(name string) {
-	if s.table("Role").find(name) == nil {
+	if name != "" && s.table("Role").find(name) == nil {
 		s.rawInsert("Role", name, map[string]any{"role_name": name, "desk_access": int64(1)})
 	}
 }

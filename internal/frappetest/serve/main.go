@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -42,6 +41,7 @@ func run(args []string) error {
 	fl.Usage = func() {
 		fmt.Fprint(fl.Output(), usage)
 		fl.PrintDefaults()
+		fmt.Fprintf(fl.Output(), "\n%s", frappetest.ControlHelp)
 	}
 	listen := fl.String("listen", "127.0.0.1:8001", "address and port")
 	data := fl.String("data", "", "folder with site.json, meta, docs and files to load")
@@ -87,19 +87,7 @@ func run(args []string) error {
 			return err
 		}
 	}
-	start := site.Snapshot()
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /__test/reset", func(w http.ResponseWriter, r *http.Request) {
-		var config map[string]any
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&config); err != nil {
-			http.Error(w, "the body must be a JSON object: "+err.Error(), http.StatusBadRequest)
-			return
-		}
-		site.Restore(start)
-		site.Configure(config)
-		_, _ = fmt.Fprintln(w, "ok")
-	})
-	srv, err := frappetest.NewServer(frappetest.ServerOptions{Listen: *listen, Extra: mux}, site)
+	srv, err := frappetest.NewServer(frappetest.ServerOptions{Listen: *listen, Extra: site.Control()}, site)
 	if err != nil {
 		return err
 	}
