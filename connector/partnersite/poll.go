@@ -168,6 +168,7 @@ func (r *run) stream(ctx context.Context, p plan) error {
 			}
 			if q.digest != p.digest {
 				r.book(r.drift(q)...)
+				r.book(r.misfits(p.doctype, meta)...)
 				err = r.readStream(ctx, q)
 			}
 		} else if merr != nil {
@@ -256,11 +257,12 @@ func (r *run) readStream(ctx context.Context, p plan) (err error) {
 		return r.readSingle(ctx, p, cur)
 	}
 	first := cur.LastComplete.IsZero()
-	rows := 0
-	if first {
-		r.begin(ctx, p)
-		defer func() { r.done(p.doctype, err) }()
-	}
+	rows, begun := 0, false
+	defer func() {
+		if begun {
+			r.done(p.doctype, err)
+		}
+	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	news := map[string]mark{}
@@ -270,6 +272,10 @@ func (r *run) readStream(ctx context.Context, p plan) (err error) {
 		}
 		if len(page.Unknown) > 0 {
 			return fmt.Errorf("%w: %s", errDrift, strings.Join(page.Unknown, ", "))
+		}
+		if first && !begun {
+			begun = true
+			r.begin(ctx, p)
 		}
 		if len(page.Hidden) > 0 {
 			r.bookHidden(p, page.Hidden)
@@ -466,6 +472,7 @@ func (r *run) readSingle(ctx context.Context, p plan, cur Cursor) error {
 		return err
 	}
 	row["name"] = p.doctype
+	delete(row, "creation") // that of the answer, not of the settings
 	d := p.document(r.o.Key, r.found.zone, row, nil)
 	before, known := r.recent[p.doctype][d.Name]
 	now := r.now().UTC()

@@ -65,11 +65,25 @@ func (s *Site) prepare(ctx context.Context, h History) (prepared, error) {
 	}
 	for _, problem := range CheckMapping(s.o.Mapping, metas) {
 		out.warnings = append(out.warnings, problem.String())
-		if problem.Fatal {
-			out.gaps = append(out.gaps, s.gap("kind:"+string(problem.Kind), evidence.Unmapped, problem.Text, problem.Remedy))
-		}
+	}
+	for name, meta := range metas {
+		out.gaps = append(out.gaps, s.misfits(name, meta)...)
 	}
 	return out, nil
+}
+
+// misfits are the gaps of rules that the partner's own mapping has for the
+// doctype and that can find nothing there.
+func (s *Site) misfits(doctype string, meta *frappe.Meta) []evidence.Gap {
+	var out []evidence.Gap
+	for _, p := range CheckMapping(s.o.Mapping, map[string]*frappe.Meta{doctype: meta}) {
+		if p.Fatal {
+			g := s.gap("kind:"+string(p.Kind), evidence.Unmapped, p.Text, p.Remedy)
+			g.Field = p.Field
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // installed reports whether the app that brings the doctype is there. Without
@@ -222,9 +236,9 @@ func (s *Site) traps(p plan) []evidence.Gap {
 	return out
 }
 
-// selfService doctypes give everybody their own records; what others own comes
-// from timelines.
-var selfService = []string{"File", "ToDo", "Event", "Communication", "Contact"}
+// selfService doctypes give everybody their own records. Files and mails of
+// others come from timelines, Events are counted.
+var selfService = []string{"File", "Event", "Communication"}
 
 // confinedBy returns the doctype by whose User Permission the records are cut.
 func confinedBy(confined map[string][]string, meta *frappe.Meta) string {

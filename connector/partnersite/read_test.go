@@ -142,7 +142,17 @@ type bench struct {
 	secret string
 }
 
-var meridianFS = sites.Meridian()
+// loaded is the sample site's data, loaded once for all tests.
+var loaded = sync.OnceValues(func() (*frappetest.State, error) {
+	site, err := frappetest.NewSite(frappetest.SiteOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if err := site.LoadFS(sites.Meridian()); err != nil {
+		return nil, err
+	}
+	return site.Snapshot(), nil
+})
 
 func meridianMapping(t testing.TB) config.Mapping {
 	t.Helper()
@@ -156,10 +166,14 @@ func meridianMapping(t testing.TB) config.Mapping {
 // served serves the sample site and opens it as its reader.
 func served(t testing.TB) *bench {
 	t.Helper()
-	site := frappetest.New(t, frappetest.SiteOptions{Host: "erp.meridian.example"})
-	if err := site.LoadFS(meridianFS); err != nil {
+	state, err := loaded()
+	if err != nil {
 		t.Fatal(err)
 	}
+	site := frappetest.New(t, frappetest.SiteOptions{Host: "erp.meridian.example", TimeZone: "Europe/Berlin", Apps: []frappetest.App{
+		{Name: "erpnext", Version: "15.71.1"}, {Name: "hrms", Version: "15.47.8"},
+	}})
+	site.Restore(state)
 	b := &bench{
 		t: t, site: site, memory: newMemory(), now: meridianAsOf, key: "meridian-reader", secret: "meridian-reader-secret",
 		opts: partnersite.Options{Partner: "meridian", Key: "erp", Mapping: meridianMapping(t), MailDomains: []string{"meridian.example"}},
@@ -167,6 +181,39 @@ func served(t testing.TB) *bench {
 	site.SetClock(func() time.Time { return b.now })
 	b.open()
 	return b
+}
+
+// once is what a first poll of the sample site left behind.
+var once struct {
+	sync.Once
+	memory *memory
+}
+
+// polled is served after a first poll and a restart.
+func polled(t testing.TB) *bench {
+	t.Helper()
+	once.Do(func() {
+		b := served(t)
+		b.poll()
+		once.memory = b.memory
+	})
+	if once.memory == nil {
+		t.Fatal("the first poll failed")
+	}
+	b := served(t)
+	b.memory = once.memory.clone()
+	return b
+}
+
+func (m *memory) clone() *memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := newMemory()
+	for k, vs := range m.versions {
+		out.versions[k] = slices.Clip(vs)
+	}
+	out.cursors, out.cache = maps.Clone(m.cursors), maps.Clone(m.cache)
+	return out
 }
 
 // open starts a reader anew, as a restart does.
