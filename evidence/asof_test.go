@@ -131,7 +131,8 @@ func TestAsOfTakesBackWhatEachDoctypeDates(t *testing.T) {
 		{"an offer that ran out", "Quotation", fields{"status": "Expired", "docstatus": 1.0}, fields{"status": "Expired", "docstatus": 1.0}},
 		{
 			"an order that was cancelled later", "Sales Order",
-			fields{"status": "Cancelled", "docstatus": 2.0}, fields{"status": "To Deliver and Bill", "docstatus": 1.0},
+			fields{"status": "Cancelled", "docstatus": 2.0},
+			fields{"status": "To Deliver and Bill", "docstatus": 1.0},
 		},
 		{"a bill that was cancelled later", "Sales Invoice", fields{"status": "Cancelled", "docstatus": 2.0}, fields{"status": "Unpaid", "docstatus": 1.0}},
 		{

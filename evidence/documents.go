@@ -75,7 +75,7 @@ type SignOff struct {
 	Refused bool // the customer declined
 	On      Date
 	Proven  bool   // something of the customer's own stands behind it
-	ProofBy string // file, mail, contract, field; "" without proof
+	ProofBy string // file, mail, contract, field; none: the record is its own proof; "" without proof
 	Proof   []Ref
 	// Replaced tells that a proof seen earlier has changed content or vanished.
 	Replaced bool

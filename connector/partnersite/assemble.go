@@ -63,7 +63,7 @@ func Assemble(in AssembleInput) evidence.Snapshot {
 		snap.Sites = append(snap.Sites, s.in.Site)
 		s.assemble(&snap)
 		snap.Gaps = append(snap.Gaps, s.drifted()...)
-		gaps, coverage := reach(s.in, in.AsOf, in.StaleAfter)
+		gaps, coverage := s.reach(in.StaleAfter)
 		snap.Gaps = append(snap.Gaps, gaps...)
 		snap.Coverage = append(snap.Coverage, coverage...)
 	}
@@ -123,24 +123,36 @@ func unmapped(chs map[string]evidence.Channel) []evidence.Gap {
 	return out
 }
 
-// reach passes on what is known about the streams. A site that did not answer
-// is a gap only when the last good read has become too old; then every stream
-// that is too old is one, whatever the cause.
-func reach(in *SiteInput, asOf time.Time, staleAfter time.Duration) ([]evidence.Gap, []evidence.Coverage) {
+// reach passes on what is known about the streams, with the extent of what is
+// held of them. A site that did not answer is a gap only when the last good read
+// has become too old; then every stream that is too old is one, whatever the
+// cause.
+func (s *site) reach(staleAfter time.Duration) ([]evidence.Gap, []evidence.Coverage) {
 	stale := map[string]bool{}
 	fresh := map[string]bool{}
 	var gaps []evidence.Gap
-	coverage := slices.Clone(in.Coverage)
+	coverage := slices.Clone(s.in.Coverage)
 	for i := range coverage {
 		c := &coverage[i]
-		c.Site = in.Site.Key
+		c.Site = s.in.Site.Key
+		docs := s.docs[c.Stream]
+		c.Rows, c.Oldest, c.Newest = len(docs), time.Time{}, time.Time{}
+		for j := range docs {
+			d := docs[j].Document
+			if !d.Created.IsZero() && (c.Oldest.IsZero() || d.Created.Before(c.Oldest)) {
+				c.Oldest = d.Created
+			}
+			if d.Modified.After(c.Newest) {
+				c.Newest = d.Modified
+			}
+		}
 		if staleAfter <= 0 || c.LastSuccess.IsZero() {
 			continue
 		}
-		if age := asOf.Sub(c.LastSuccess); age > staleAfter {
+		if age := s.asOf.Sub(c.LastSuccess); age > staleAfter {
 			stale[c.Stream] = true
 			gaps = append(gaps, evidence.Gap{
-				Site: in.Site.Key, Stream: c.Stream, Kind: evidence.Stale, Since: c.LastSuccess.Add(staleAfter).UTC(),
+				Site: s.in.Site.Key, Stream: c.Stream, Kind: evidence.Stale, Since: c.LastSuccess.Add(staleAfter).UTC(),
 				Reason: fmt.Sprintf("last read %s ago, more than %s", age.Round(time.Minute), staleAfter),
 				Remedy: "see why the site is not read",
 			})
@@ -148,11 +160,11 @@ func reach(in *SiteInput, asOf time.Time, staleAfter time.Duration) ([]evidence.
 			fresh[c.Stream] = true
 		}
 	}
-	for _, g := range in.Gaps {
+	for _, g := range s.in.Gaps {
 		if g.Kind == evidence.Unreachable && fresh[g.Stream] || g.Kind == evidence.Stale && stale[g.Stream] {
 			continue
 		}
-		g.Site = in.Site.Key
+		g.Site = s.in.Site.Key
 		gaps = append(gaps, g)
 	}
 	return gaps, coverage

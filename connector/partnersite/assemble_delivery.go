@@ -291,7 +291,7 @@ func (s *site) losses() {
 		}
 		first, _ := spell(h[0].Fields["content_hash"])
 		last, _ := spell(h[len(h)-1].Fields["content_hash"])
-		if !h[len(h)-1].Gone && first != last && first != "" {
+		if !h[len(h)-1].Gone && first != last && first != "" && last != "" {
 			s.lose(h[0].Fields)
 		}
 	}

@@ -216,7 +216,7 @@ func (s *site) captured(snap *evidence.Snapshot, a, b *evidence.Document) {
 	ref := b.Ref
 	ref.Site = s.in.Site.Key
 	by, _ := b.Fields["modified_by"].(string)
-	untouched := a.Stamp == b.Stamp
+	untouched := a.Stamp == b.Stamp || a.Stamp == "" || b.Stamp == "" // timelines give no stamp
 	if untouched {
 		by = "" // the site's own jobs leave no name
 	}

@@ -378,9 +378,9 @@ func (s *site) deals(snap *evidence.Snapshot) {
 
 func (s *site) deal(f found) evidence.Deal {
 	r := f.record
-	d := evidence.Deal{Ref: r.Ref, Status: r.str("status"), Opened: f.on, Owner: r.Ref.Owner}
-	if f.rule.Date == "" && f.Doctype == "CRM Deal" || d.Opened.IsZero() {
-		d.Opened = evidence.DateIn(r.Created, s.loc)
+	d := evidence.Deal{Ref: r.Ref, Status: r.str("status"), Opened: evidence.DateIn(r.Created, s.loc), Owner: r.Ref.Owner}
+	if opened := r.date("transaction_date"); !opened.IsZero() {
+		d.Opened = opened
 	}
 	var quotes []string
 	switch r.Doctype {
@@ -429,11 +429,16 @@ func (s *site) deal(f found) evidence.Deal {
 			quotes = []string{q}
 		}
 	}
+	// A rule that says what a won and a lost deal looks like dates them, too.
 	if len(f.rule.Done) > 0 {
-		d.Won = f.done
+		if d.Won = f.done; d.Won {
+			d.Closed = f.on
+		}
 	}
 	if len(f.rule.Refused) > 0 {
-		d.Lost = f.refused
+		if d.Lost = f.refused; d.Lost {
+			d.Closed = f.on
+		}
 	}
 	d.Quotations = slices.Clone(quotes)
 	for _, q := range quotes {

@@ -423,7 +423,7 @@ func TestTasksOfVersion16EndAtAnHour(t *testing.T) {
 
 func TestFrappeCRM(t *testing.T) {
 	t.Parallel()
-	s := made(t, "evidence: {deal: [{doctype: CRM Deal}]}",
+	s := made(t, "evidence: {deal: [{doctype: CRM Deal, date: closed_date}]}",
 		doc{"doctype": "CRM Deal Status", "name": "Gewonnen", "type": "Won"},
 		doc{
 			"doctype": "CRM Lead", "name": "L", "organization": "Acme", "email": "a@acme.example", "lead_owner": "s@partner.example", "status": "Qualified",
