@@ -98,8 +98,8 @@ func (t *table) make(vals map[string]any) *row {
 	r.name, _ = vals["name"].(string)
 	r.modified, _ = vals["modified"].(string)
 	width := 0
-	for _, k := range sortedKeys(vals) {
-		if vals[k] == nil || k == "name" || k == "modified" {
+	for k, v := range vals {
+		if v == nil || k == "name" || k == "modified" {
 			continue
 		}
 		width = max(width, t.column(k)+1)
@@ -116,8 +116,7 @@ func (t *table) make(vals map[string]any) *row {
 // with gives a copy of r with some values changed.
 func (t *table) with(r *row, changes map[string]any) *row {
 	n := &row{name: r.name, modified: r.modified, vals: append([]any(nil), r.vals...)}
-	for _, k := range sortedKeys(changes) {
-		v := changes[k]
+	for k, v := range changes {
 		switch k {
 		case "name":
 			n.name, _ = v.(string)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -47,6 +48,12 @@ func run(args []string) error {
 	data := fl.String("data", "", "folder with site.json, meta, docs and files to load")
 	fixture := fl.String("fixture", "", "built-in site instead of a folder: bare, vectors")
 	version := fl.String("version", frappetest.V15, "Frappe version to speak: 14.27.0, 15.72.4, 16.0.0-dev, 16.0.0-dev-2508")
+	tasks := fl.Int("tasks", 0, "generate a partner's site of about so many tasks (a kilobyte each): people, projects, tickets, invoices, reviews")
+	seed := fl.Uint64("seed", 1, "seed of the generated site; the same seed gives the same documents")
+	profile := fl.String("profile", "healthy", "generated partner: healthy or failing")
+	install := fl.String("install", "", "apps to add, separated by commas: erpnext, hrms, press, helpdesk, crm, lms")
+	zone := fl.String("zone", "", "time zone of the site, IANA name (default Asia/Kolkata, or the folder's)")
+	save := fl.String("save", "", "write the site into this folder and exit")
 	creds := fl.String("creds", "", "file to write the users' API keys to, as JSON")
 	if err := fl.Parse(args); err != nil {
 		return err
@@ -60,7 +67,7 @@ func run(args []string) error {
 	case *fixture != "" && *fixture != "bare":
 		return fmt.Errorf("no fixture %q: there are bare and vectors", *fixture)
 	default:
-		site, err = frappetest.NewSite(frappetest.SiteOptions{Version: *version})
+		site, err = frappetest.NewSite(frappetest.SiteOptions{Version: *version, TimeZone: *zone})
 	}
 	if err != nil {
 		return err
@@ -74,6 +81,28 @@ func run(args []string) error {
 			site.SetClock(func() time.Time { return at.Add(time.Since(start)) })
 		}
 	}
+	if *install != "" {
+		if err := site.Install(strings.Split(*install, ",")...); err != nil {
+			return err
+		}
+	}
+	if *tasks > 0 {
+		p := frappetest.Healthy
+		switch *profile {
+		case "healthy":
+		case "failing":
+			p = frappetest.Failing
+		default:
+			return fmt.Errorf("no profile %q: there are healthy and failing", *profile)
+		}
+		p.Seed, p.Tasks = *seed, *tasks
+		reader, err := site.Generate(p)
+		if err != nil {
+			return err
+		}
+		keys["reader"] = frappetest.VectorCredentials{User: reader.User, Key: reader.Key, Secret: reader.Secret}
+		fmt.Printf("reading user: token %s:%s\n", reader.Key, reader.Secret)
+	}
 	if *fixture == "bare" {
 		key, secret := site.AddUser("admin@site.test", "System Manager", "Workspace Manager", "Website Manager")
 		keys["admin"] = frappetest.VectorCredentials{User: "admin@site.test", Key: key, Secret: secret}
@@ -86,6 +115,9 @@ func run(args []string) error {
 		if err := os.WriteFile(*creds, append(b, '\n'), 0o600); err != nil {
 			return err
 		}
+	}
+	if *save != "" {
+		return site.SaveDir(*save)
 	}
 	srv, err := frappetest.NewServer(frappetest.ServerOptions{Listen: *listen, Extra: site.Control()}, site)
 	if err != nil {
