@@ -63,7 +63,7 @@ type Head struct {
 
 const (
 	documentColumns = 15
-	documentRows    = 8 // measured: the driver slows down with the number of parameters
+	documentRows    = 8 // measured: flat from 5 to 14, slower beyond about 20
 	headColumns     = 9
 	headRows        = 12
 	lookupNames     = 20
@@ -378,34 +378,42 @@ func (s *Store) Heads(ctx context.Context, partner, site, doctype string) ([]Hea
 // while it runs. After an error it ends.
 func (s *Store) Versions(ctx context.Context, partner string, t time.Time) iter.Seq2[evidence.Document, error] {
 	return func(yield func(evidence.Document, error) bool) {
-		fail := func(err error) { yield(evidence.Document{}, s.fail("read captures of "+partner, err)) }
 		asOf := micros(t)
-		names := map[string]string{} // one copy of each site, doctype and owner
+		// The next page is read while this one is decoded and used.
+		ctx, cancel := context.WithCancel(ctx)
+		stop, pages := make(chan struct{}), make(chan versionPage)
+		go s.readVersions(ctx, partner, asOf, pages, stop)
+		defer func() {
+			cancel()
+			close(stop)
+			for range pages {
+			}
+		}()
+		fail := func(err error) { yield(evidence.Document{}, s.fail("read captures of "+partner, err)) }
 		var last evidence.Key
-		var version int64
-		for {
-			page, err := s.versions(ctx, partner, last, version, asOf, names)
-			if err != nil {
-				fail(err)
+		for page := range pages {
+			if page.err != nil {
+				fail(page.err)
 				return
 			}
-			for _, v := range page {
+			for _, v := range page.versions {
 				first := v.doc.Key() != last
-				last, version = v.doc.Key(), v.version
+				last = v.doc.Key()
 				if v.seen > asOf && (!first || v.doc.Gone) {
 					continue
 				}
 				v.doc.Reconstructed = v.seen > asOf
-				if v.err != nil {
-					fail(v.err)
-					return
+				if !v.doc.Gone {
+					// goccy's decoder: encoding/json took two thirds of a snapshot's
+					// time. Its input is our own encoding, never a site's.
+					if err := json.Unmarshal(v.body, &v.doc.Fields); err != nil {
+						fail(errors.Join(ErrCorrupt, fmt.Errorf("%s %q of site %s, version %d: %w", v.doc.Doctype, v.doc.Name, v.doc.Site, v.version, err)))
+						return
+					}
 				}
 				if !yield(v.doc, nil) {
 					return
 				}
-			}
-			if len(page) < versionsPage {
-				return
 			}
 		}
 	}
@@ -418,10 +426,36 @@ type version struct {
 	doc     evidence.Document
 	version int64
 	seen    int64
-	err     error
+	body    []byte
 }
 
-func (s *Store) versions(ctx context.Context, partner string, after evidence.Key, version_ int64, asOf int64, names map[string]string) ([]version, error) {
+type versionPage struct {
+	versions []version
+	err      error // then the last page
+}
+
+// readVersions sends page after page until the last, an error or stop, and
+// closes pages.
+func (s *Store) readVersions(ctx context.Context, partner string, asOf int64, pages chan<- versionPage, stop <-chan struct{}) {
+	defer close(pages)
+	names := map[string]string{} // one copy of each site, doctype and owner
+	var last version
+	for {
+		var p versionPage
+		p.versions, p.err = s.versionsAfter(ctx, partner, last, asOf, names)
+		select {
+		case pages <- p:
+		case <-stop:
+			return
+		}
+		if p.err != nil || len(p.versions) < versionsPage {
+			return
+		}
+		last = p.versions[versionsPage-1]
+	}
+}
+
+func (s *Store) versionsAfter(ctx context.Context, partner string, after version, asOf int64, names map[string]string) ([]version, error) {
 	intern := func(b sql.RawBytes) string {
 		if v, ok := names[string(b)]; ok {
 			return v
@@ -431,25 +465,18 @@ func (s *Store) versions(ctx context.Context, partner string, after evidence.Key
 		return v
 	}
 	return query(ctx, s.read, func(r *sql.Rows) (v version, err error) {
-		var site, doctype, owner, body sql.RawBytes
+		var site, doctype, owner sql.RawBytes
 		var modified, created, gone int64
 		d := &v.doc
 		if err := r.Scan(&site, &doctype, &d.Name, &v.version, &d.Stamp, &modified, &created, &owner, &v.seen, &gone,
-			&d.RenamedTo, &d.Hash, &body); err != nil {
+			&d.RenamedTo, &d.Hash, &v.body); err != nil {
 			return v, err
 		}
 		d.Site, d.Doctype, d.Owner = intern(site), intern(doctype), intern(owner)
 		d.Modified, d.Created, d.Seen, d.Gone = instant(modified), instant(created), instant(v.seen), gone != 0
-		if !d.Gone {
-			// goccy's decoder: encoding/json took two thirds of a snapshot's time.
-			// Its input is our own encoding, never a site's.
-			if err := json.Unmarshal(body, &d.Fields); err != nil {
-				v.err = errors.Join(ErrCorrupt, fmt.Errorf("%s %q of site %s, version %d: %w", d.Doctype, d.Name, d.Site, v.version, err))
-			}
-		}
 		return v, nil
 	}, `SELECT site, doctype, name, version, stamp, modified, created, owner, seen, gone, renamed_to, sha256, body FROM documents
 		WHERE partner = $1 AND (site, doctype, name, version) > ($2, $3, $4, $5) AND (seen <= $6 OR (created <> 0 AND created <= $6))
 		ORDER BY site, doctype, name, version LIMIT $7`,
-		partner, after.Site, after.Doctype, after.Name, version_, asOf, versionsPage)
+		partner, after.doc.Site, after.doc.Doctype, after.doc.Name, after.version, asOf, versionsPage)
 }
