@@ -269,3 +269,20 @@ func moveInto(from, to string) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
+
+// besideSQLite opens an existing database for small writes beside the process
+// that runs: SQLite lets one transaction write at a time, whoever's it is.
+func besideSQLite(ctx context.Context, path string) (*Store, error) {
+	s, err := readSQLite(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	s.stmts = map[string]*sql.Stmt{}
+	s.write, err = sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}}, "busy_timeout(5000)", "temp_store(MEMORY)", "synchronous(FULL)"))
+	if err != nil {
+		_ = s.Close()
+		return nil, s.fail("open", err)
+	}
+	s.write.SetMaxOpenConns(1)
+	return s, nil
+}

@@ -65,6 +65,17 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	return openSQLite(ctx, path, o)
 }
 
+// OpenBeside opens an existing database for the small decisions of a person
+// (Requeue, Drop, ReleaseBrake) beside the process that runs it: no lock is
+// taken, and tables of another version are refused. The caller closes the Store.
+func OpenBeside(ctx context.Context, url string) (*Store, error) {
+	path, err := sqlitePath(url)
+	if err != nil {
+		return nil, err
+	}
+	return besideSQLite(ctx, path)
+}
+
 // OpenReadOnly opens an existing database beside the process that writes it.
 // Calls that write fail with ErrReadOnly. The caller closes the Store.
 func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
