@@ -169,8 +169,13 @@ func (y *year) masterDay() evidence.Date { return y.today.AddDays(-400) }
 
 func (y *year) people() {
 	roles := []struct{ designation, dept string }{
-		{"Managing Director", "Management"}, {"Delivery Head", "Delivery"}, {"Project Manager", "Delivery"},
-		{"Consultant", "Delivery"}, {"Developer", "Delivery"}, {"Sales Head", "Sales"}, {"Sales Executive", "Sales"},
+		{"Managing Director", "Management"},
+		{"Delivery Head", "Delivery"},
+		{"Project Manager", "Delivery"},
+		{"Consultant", "Delivery"},
+		{"Developer", "Delivery"},
+		{"Sales Head", "Sales"},
+		{"Sales Executive", "Sales"},
 		{"Support Engineer", "Support"},
 	}
 	for i, r := range roles {

@@ -1,6 +1,7 @@
 package demo_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,5 +28,22 @@ func TestMappingOfTheDemoReads(t *testing.T) {
 	t.Parallel()
 	if _, err := demo.Mapping(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The mapping of the recorded partner is embedded here and tested in config:
+// embed cannot reach there, so this holds the two together.
+func TestRecordedMappingIsTheTestedOne(t *testing.T) {
+	t.Parallel()
+	want, err := os.ReadFile("../../config/testdata/meridian.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("mappings/meridian.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("mappings/meridian.yaml differs from config/testdata/meridian.yaml:\n%s", diff)
 	}
 }

@@ -368,8 +368,11 @@ func (y *year) figures(w evidence.Week, monday evidence.Date) {
 		value  float64
 	}{
 		{"Overdue tasks (%)", float64(int(100 * y.Habits.OverdueShare / 4))},
-		{"Conversion (%)", 100}, {"Demo rating", 4.5}, {"Deal rating", 4.5},
-		{"SLA fulfilled (%)", float64(int(100 * (1 - late)))}, {"Ticket rating", 4.4},
+		{"Conversion (%)", 100},
+		{"Demo rating", 4.5},
+		{"Deal rating", 4.5},
+		{"SLA fulfilled (%)", float64(int(100 * (1 - late)))},
+		{"Ticket rating", 4.4},
 	} {
 		at := y.stamp(monday, 8, 20+i)
 		y.add("Weekly Metric", fmt.Sprintf("WM-%s-%03d", w, i+1), y.staff[1].mail(y.Company), at, at, map[string]any{"week": w.String(), "metric": f.metric, "value": f.value, "remark": ""})
