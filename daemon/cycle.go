@@ -67,6 +67,60 @@ func (d *Daemon) Cycle(ctx context.Context, key string) (err error) {
 	return nil
 }
 
+// Read reads the partner's sites into history and judges nothing.
+func (d *Daemon) Read(ctx context.Context, key string) error {
+	p, lock, ok := d.partner(key)
+	if !ok {
+		return fmt.Errorf("partner %s is not among the configured ones", key)
+	}
+	lock.Lock()
+	defer lock.Unlock()
+	for _, s := range p.Sites {
+		if _, err := s.Read.Poll(ctx); err != nil {
+			return fmt.Errorf("read site %s: %w", s.Key, err)
+		}
+	}
+	return nil
+}
+
+// Plan returns the changes that a cycle at the instant would queue for the
+// partner, from what is known now. It writes nothing.
+func (d *Daemon) Plan(ctx context.Context, key string, now time.Time, people programme.Input) ([]plan.Change, error) {
+	p, _, ok := d.partner(key)
+	if !ok {
+		return nil, fmt.Errorf("partner %s is not among the configured ones", key)
+	}
+	judged, err := d.o.Judge.Assess(ctx, key, now, people)
+	if err != nil {
+		return nil, fmt.Errorf("judge: %w", err)
+	}
+	open, err := d.o.Store.Alerts(ctx, key, now.Add(-7*24*time.Hour))
+	if err != nil {
+		return nil, fmt.Errorf("read alerts: %w", err)
+	}
+	known, err := d.o.Store.Known(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("read what the PRM holds: %w", err)
+	}
+	var sites []plan.SiteFacts
+	for _, s := range p.Sites {
+		reach, ok, err := d.o.Store.Reach(ctx, key, s.Key, now)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			st := SiteState{Site: reach.Site, Gaps: reach.Gaps, Coverage: reach.Coverage}
+			st.Metrics.LastSuccess = reach.Seen
+			sites = append(sites, siteFacts(s, st))
+		}
+	}
+	out := d.follow(key, now, people, sites, judged.Assessments, open)
+	wanted := plan.Wanted(plan.Input{
+		Now: now, Zone: d.prmZone(ctx), Partner: p.Facts, Sites: sites, Standing: out.standing, Assessments: judged.Assessments, Alerts: out.shown,
+	})
+	return plan.Diff(wanted, lookup(known), now), nil
+}
+
 // off reports whether people have switched the site off on the PRM.
 func off(people programme.Input, partner, site string) bool {
 	return slices.ContainsFunc(people.Sites, func(s programme.Site) bool {
@@ -112,23 +166,23 @@ func (d *Daemon) conclude(ctx context.Context, p *Partner, now time.Time, people
 		return fmt.Errorf("read alerts: %w", err)
 	}
 	zone := d.prmZone(ctx)
-	out := d.o.Programme.Follow(ProgrammeInput{
-		Now: now, Zone: zone, Partner: key, People: people, Assessments: as, Sites: sites, Open: open,
-	})
+	out := d.follow(key, now, people, sites, as, open)
 	wanted := plan.Wanted(plan.Input{
-		Now: now, Zone: zone, Partner: p.Facts, Sites: sites, Standing: out.Standing, Assessments: as, Alerts: out.Shown,
+		Now: now, Zone: zone, Partner: p.Facts, Sites: sites, Standing: out.standing, Assessments: as, Alerts: out.shown,
 	})
-	wanted = append(wanted, out.Records...)
 	known, err := d.o.Store.Known(ctx, key)
 	if err != nil {
 		return fmt.Errorf("read what the PRM holds: %w", err)
 	}
 	changes := plan.Diff(wanted, lookup(known), now)
 	if _, err := d.o.Store.CommitAssessment(ctx, store.Judgement{
-		Partner: key, At: now, Assessments: as, Changes: changes, Whole: true, Alerts: out.Alerts,
+		Partner: key, At: now, Assessments: as, Changes: changes, Whole: true, Alerts: out.episodes,
 	}); err != nil {
 		return fmt.Errorf("commit assessment: %w", err)
 	}
+	d.mu.Lock()
+	d.tally.Unchanged += len(wanted) - len(changes)
+	d.mu.Unlock()
 	d.show(key, as, out, people)
 	return nil
 }
@@ -146,7 +200,7 @@ func lookup(known []plan.Known) plan.Lookup {
 }
 
 // show hands the committed figures to the exporter.
-func (d *Daemon) show(key string, as []rules.Assessment, out ProgrammeOutput, people programme.Input) {
+func (d *Daemon) show(key string, as []rules.Assessment, out followed, people programme.Input) {
 	if d.o.Metrics == nil || len(as) == 0 {
 		return
 	}
@@ -156,7 +210,7 @@ func (d *Daemon) show(key string, as []rules.Assessment, out ProgrammeOutput, pe
 			escalations[e.Status]++
 		}
 	}
-	d.o.Metrics.SetPartner(key, metrics.Partner{Assessment: as[0], Standing: out.Standing, Escalations: escalations, Alerts: out.Shown})
+	d.o.Metrics.SetPartner(key, metrics.Partner{Assessment: as[0], Standing: out.standing, Escalations: escalations, Alerts: out.shown})
 }
 
 // restore shows the last committed assessments, so that a restart does not
@@ -168,7 +222,7 @@ func (d *Daemon) restore(ctx context.Context) error {
 			return fmt.Errorf("read the last assessment of %s: %w", key, err)
 		}
 		if ok {
-			d.show(key, []rules.Assessment{held.Assessment}, ProgrammeOutput{}, programme.Input{})
+			d.show(key, []rules.Assessment{held.Assessment}, followed{}, programme.Input{})
 		}
 	}
 	return nil

@@ -79,30 +79,6 @@ type Waiter interface {
 	Wait() time.Duration
 }
 
-// Programme computes what follows from people's decisions and the verdicts.
-type Programme interface {
-	Follow(in ProgrammeInput) ProgrammeOutput
-}
-
-// ProgrammeInput is what a partner's programme step reads.
-type ProgrammeInput struct {
-	Now         time.Time
-	Zone        *time.Location // of the PRM
-	Partner     string
-	People      programme.Input
-	Assessments []rules.Assessment
-	Sites       []plan.SiteFacts
-	Open        []store.Episode // alerts whose condition was true last time
-}
-
-// ProgrammeOutput is what it concludes.
-type ProgrammeOutput struct {
-	Standing programme.Standing
-	Alerts   []store.Episode // changed ones
-	Shown    []programme.Alert
-	Records  []plan.Record // proposals, evidence and the like
-}
-
 // Partner is one partner to be kept current.
 type Partner struct {
 	Facts    plan.PartnerFacts
@@ -122,21 +98,20 @@ type PartnerSite struct {
 	Read    Site
 }
 
-// Options is everything a daemon is made of. Store, PRM, Judge and Programme
-// are required.
+// Options is everything a daemon is made of. Store, PRM and Judge are required.
 type Options struct {
-	Store     *store.Store
-	PRM       PRM
-	Judge     Judge
-	Programme Programme
-	Metrics   *metrics.Set
-	Logger    *slog.Logger     // nil is silent
-	Clock     func() time.Time // nil is time.Now
-	Version   string
+	Store   *store.Store
+	PRM     PRM
+	Judge   Judge
+	Metrics *metrics.Set
+	Logger  *slog.Logger     // nil is silent
+	Clock   func() time.Time // nil is time.Now
+	Version string
 
 	Workers     int           // partners in work at once; 0 is 8
 	Drain       time.Duration // time to finish after the end was asked for; 0 is 10 s
 	ChangeBrake float64       // share of verdicts that may flip within a day; 0 is no brake
+	Poor        programme.Poor
 	Criteria    []plan.CriterionFacts
 	RuleVersion string
 }
@@ -160,14 +135,16 @@ type Daemon struct {
 	ready    bool
 	lag      time.Duration
 
+	tally Tally
+
 	wake      chan struct{} // the schedule may have changed
 	deliverMu sync.Mutex    // one delivery at a time
 }
 
 // New returns a daemon for the partners. It does nothing until Run or Once.
 func New(o Options, partners []Partner) (*Daemon, error) {
-	if o.Store == nil || o.PRM == nil || o.Judge == nil || o.Programme == nil {
-		return nil, errors.New("daemon: store, PRM, judge and programme are required")
+	if o.Store == nil || o.PRM == nil || o.Judge == nil {
+		return nil, errors.New("daemon: store, PRM and judge are required")
 	}
 	d := &Daemon{o: o, log: o.Logger, now: o.Clock, locks: map[string]*sync.Mutex{}, wake: make(chan struct{}, 1), reloadOK: true}
 	if d.log == nil {
@@ -264,4 +241,18 @@ func (d *Daemon) Ready(ctx context.Context) error {
 		return errors.New("the PRM has not answered yet")
 	}
 	return nil
+}
+
+// Tally counts what became of records since the daemon was made.
+type Tally struct {
+	Created   int // inserted on the PRM
+	Updated   int // changed there
+	Unchanged int // stood as wanted, or wait for their time: no write
+}
+
+// Tally returns the counts so far.
+func (d *Daemon) Tally() Tally {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tally
 }

@@ -134,6 +134,16 @@ func (d *Daemon) send(ctx context.Context, q []store.Queued) (bool, error) {
 func (d *Daemon) sent(ctx context.Context, q []store.Queued, applied []Applied) error {
 	d.mu.Lock()
 	d.prmUp, d.ready = true, true
+	for i := range q {
+		switch {
+		case applied[i].Unchanged:
+			d.tally.Unchanged++
+		case q[i].Change.Op == plan.Insert:
+			d.tally.Created++
+		default:
+			d.tally.Updated++
+		}
+	}
 	d.mu.Unlock()
 	done := make([]store.Delivery, len(q))
 	for i := range q {

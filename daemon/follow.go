@@ -1,0 +1,47 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/prmsync/prmsync/rules"
+	"github.com/prmsync/prmsync/rules/plan"
+	"github.com/prmsync/prmsync/rules/programme"
+	"github.com/prmsync/prmsync/store"
+)
+
+// followed is what the programme concludes for one partner.
+type followed struct {
+	standing programme.Standing
+	episodes []store.Episode // changed ones
+	shown    []programme.Alert
+}
+
+// follow runs the programme's rules over one partner.
+func (d *Daemon) follow(key string, now time.Time, people programme.Input, sites []plan.SiteFacts, as []rules.Assessment, open []store.Episode) followed {
+	facts := programme.AlertFacts{Now: now, Partner: key, Poor: d.o.Poor}
+	if len(as) > 0 {
+		facts.Assessment = as[0]
+	}
+	for _, s := range sites {
+		facts.Sites = append(facts.Sites, programme.SiteFacts{
+			Key: s.Key, Record: plan.SiteKey(key, s.Key), Status: s.Status, LastError: s.LastError, LastSuccess: s.LastSuccess, Unreadable: s.Unreadable,
+		})
+	}
+	episodes := make([]programme.Episode, len(open))
+	for i, e := range open {
+		episodes[i] = programme.Episode(e)
+	}
+	changed, shown := programme.Advance(episodes, programme.Conditions(facts), key, now)
+	out := followed{shown: shown}
+	for _, e := range changed {
+		out.episodes = append(out.episodes, store.Episode(e))
+	}
+	var person programme.Partner
+	for _, p := range people.Partners {
+		if p.Key == key {
+			person = p
+		}
+	}
+	out.standing = programme.Stand(person, facts.Assessment, shown)
+	return out
+}

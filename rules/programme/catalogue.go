@@ -1,0 +1,274 @@
+package programme
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prmsync/prmsync/evidence"
+	"github.com/prmsync/prmsync/rules"
+	"github.com/prmsync/prmsync/rules/measure"
+)
+
+// The ids of the rules; they are part of keys on the PRM and are never renamed.
+const (
+	RuleSiteDown       = "site_down"
+	RuleKeyRejected    = "key_rejected"
+	RulePermissionLost = "permission_lost"
+	RuleEvidenceStale  = "evidence_stale"
+	RuleDrift          = "drift"
+	RuleBraked         = "delete_brake"
+	RuleNoSite         = "partner_without_site"
+	RuleOverdue        = "tasks_overdue"
+	RuleSLA            = "sla_missed"
+	RuleReportMissing  = "report_missing"
+	RuleTamper         = "tamper_signal"
+)
+
+// Catalogue returns every alert rule, by id.
+func Catalogue() []AlertRule {
+	both := OnPRM | InPrometheus
+	rs := []AlertRule{
+		{ID: RuleSiteDown, Title: "Site does not answer", Severity: Critical, Hold: 10 * time.Minute, Subject: "site", Channels: both, Runbook: "site-down", Says: "The partner's site has not answered; verdicts stand until they are too old."},
+		{ID: RuleKeyRejected, Title: "Key rejected", Severity: Critical, Subject: "site", Channels: both, Runbook: "key-rejected", Says: "The partner's site no longer accepts our key."},
+		{ID: RulePermissionLost, Title: "Permission lost", Severity: Warning, Hold: 10 * time.Minute, Subject: "site", Channels: both, Runbook: "permission-lost", Says: "The key may no longer read something that was read before."},
+		{ID: RuleEvidenceStale, Title: "Evidence is stale", Severity: Warning, Subject: "site", Channels: both, Runbook: "evidence-stale", Says: "The last complete read is too old to judge by."},
+		{ID: RuleDrift, Title: "Site changed its fields", Severity: Warning, Subject: "site", Channels: both, Runbook: "drift", Says: "A field that we read is gone or has another type."},
+		{ID: RuleBraked, Title: "Too much vanished at once", Severity: Critical, Subject: "site", Channels: both, Runbook: "brake-tripped", Says: "Records vanished in such a number that a person should look first."},
+		{ID: RuleNoSite, Title: "Partner without a site", Severity: Info, Subject: "partner", Channels: both, Requirements: []string{"S168"}, Runbook: "partner-without-site", Says: "Nothing can be read for this partner."},
+		{ID: RuleOverdue, Title: "Many tasks overdue", Severity: Warning, Hold: time.Hour, Subject: "partner", Channels: both, Requirements: []string{"S127"}, Runbook: "tasks-overdue", Says: "More than a fifth of the open customer projects' tasks are past their date."},
+		{ID: RuleSLA, Title: "SLA below target", Severity: Warning, Hold: time.Hour, Subject: "partner", Channels: both, Requirements: []string{"S150"}, Runbook: "sla-missed", Says: "Too few tickets of the last full week were answered and resolved in time."},
+		{ID: RuleReportMissing, Title: "Weekly report missing", Severity: Warning, Subject: "partner", Channels: both, Requirements: []string{"S25"}, Runbook: "report-missing", Says: "A weekly figure is due and has not been reported."},
+		{ID: RuleTamper, Title: "Facts contradict each other", Severity: Warning, Subject: "partner", Channels: OnPRM | InPrometheus, Requirements: []string{"S69", "S70"}, Runbook: "tamper-signal", Says: "Two facts contradict each other; a person should look."},
+	}
+	slices.SortFunc(rs, func(a, b AlertRule) int { return cmp.Compare(a.ID, b.ID) })
+	return rs
+}
+
+// Episode is one alert from the moment its condition was first true. The zero
+// Fired means that it is held down, the zero Resolved that it is still true.
+type Episode struct {
+	Alert    Alert
+	Pending  time.Time
+	Fired    time.Time
+	Resolved time.Time
+}
+
+// Condition is a rule that is true now for a subject.
+type Condition struct {
+	Rule    string
+	Subject string // distinguishes episodes of the same rule and partner
+	Doctype string // of the record on the PRM that it is about
+	Name    string
+	Message string
+	Refs    []evidence.Ref
+}
+
+// SiteFacts is what an alert needs to know of a site.
+type SiteFacts struct {
+	Key         string // of the configuration
+	Record      string // PMM Site on the PRM
+	Status      string // Healthy, Degraded, Unreachable, Unauthorized
+	LastError   string
+	LastSuccess time.Time
+	Unreadable  []string
+}
+
+// AlertFacts is what the conditions of one partner follow from.
+type AlertFacts struct {
+	Now        time.Time
+	Partner    string
+	Sites      []SiteFacts
+	Assessment rules.Assessment // the continuous one
+	Poor       Poor
+}
+
+// Poor says from where on a metric calls for action; shares are percent, as the
+// metrics are.
+type Poor struct{ OverdueAbove, SLABelow float64 }
+
+// Conditions returns the rules that are true now, by rule and subject. What a
+// dead site makes unknown is one alert about the site, not one per criterion.
+func Conditions(f AlertFacts) []Condition {
+	var out []Condition
+	about := func(rule, subject, message string, refs ...evidence.Ref) {
+		out = append(out, Condition{Rule: rule, Subject: subject, Doctype: "PMM Partner", Name: f.Partner, Message: message, Refs: refs})
+	}
+	down := map[string]bool{}
+	for _, s := range f.Sites {
+		site := func(rule, message string) {
+			out = append(out, Condition{Rule: rule, Subject: s.Key, Doctype: "PMM Site", Name: s.Record, Message: message})
+		}
+		switch s.Status {
+		case "Unreachable":
+			down[s.Key] = true
+			site(RuleSiteDown, fmt.Sprintf("Site %s of %s does not answer: %s", s.Key, f.Partner, s.LastError))
+		case "Unauthorized":
+			down[s.Key] = true
+			site(RuleKeyRejected, fmt.Sprintf("Site %s of %s no longer accepts the key", s.Key, f.Partner))
+		}
+		if len(s.Unreadable) > 0 {
+			site(RulePermissionLost, fmt.Sprintf("Site %s of %s does not let us read %s", s.Key, f.Partner, strings.Join(s.Unreadable, ", ")))
+		}
+	}
+	stale, drift, braked := map[string][]string{}, map[string][]string{}, map[string][]string{}
+	for _, g := range f.Assessment.Gaps {
+		switch g.Kind {
+		case evidence.Stale:
+			stale[g.Site] = append(stale[g.Site], g.Stream)
+		case evidence.Drifted:
+			drift[g.Site] = append(drift[g.Site], strings.TrimSuffix(g.Stream+"."+g.Field, "."))
+		case evidence.Braked:
+			braked[g.Site] = append(braked[g.Site], g.Stream)
+		case evidence.Unreachable, evidence.Unauthorized, evidence.Forbidden, evidence.Absent, evidence.Unmapped, evidence.Hidden:
+		}
+	}
+	for _, s := range f.Sites {
+		site := func(rule, verb string, what []string) {
+			if len(what) == 0 {
+				return
+			}
+			slices.Sort(what)
+			more := ""
+			if len(what) > 4 {
+				what, more = what[:4], fmt.Sprintf(" and %d more", len(what)-4)
+			}
+			out = append(out, Condition{Rule: rule, Subject: s.Key, Doctype: "PMM Site", Name: s.Record, Message: fmt.Sprintf("Site %s of %s: %s %s%s", s.Key, f.Partner, strings.Join(what, ", "), verb, more)})
+		}
+		if !down[s.Key] { // a dead site says so itself
+			site(RuleEvidenceStale, "last read too long ago", stale[s.Key])
+		}
+		site(RuleDrift, "changed", drift[s.Key])
+		site(RuleBraked, "lost many records at once", braked[s.Key])
+	}
+	if len(f.Sites) == 0 {
+		about(RuleNoSite, "partner", fmt.Sprintf("%s has no site that we could read", f.Partner))
+	}
+	figures(f, about)
+	for _, s := range f.Assessment.Signals {
+		if !s.Admitted {
+			about(RuleTamper, s.Rule+"-"+s.Subject.Doctype+"-"+s.Subject.Name, fmt.Sprintf("%s %s: %s; %s", s.Subject.Doctype, s.Subject.Name, s.Says[0], s.Says[1]), s.Refs...)
+		}
+	}
+	slices.SortFunc(out, func(a, b Condition) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject))
+	})
+	return out
+}
+
+func figures(f AlertFacts, about func(rule, subject, message string, refs ...evidence.Ref)) {
+	latest := map[string]measure.Value{}
+	missing := map[string][]string{}
+	for _, v := range f.Assessment.Metrics {
+		if v.Project != "" {
+			continue
+		}
+		if v.Timeliness == measure.Never {
+			missing[v.Metric] = append(missing[v.Metric], v.Period.String())
+		}
+		if old, ok := latest[v.Metric]; v.Has && (!ok || v.Period.Last().After(old.Period.Last())) {
+			latest[v.Metric] = v
+		}
+	}
+	if v, ok := latest[measure.OverduePct]; ok && f.Poor.OverdueAbove > 0 && v.Value > f.Poor.OverdueAbove {
+		about(RuleOverdue, "tasks", fmt.Sprintf("%.0f of %.0f tasks of open customer projects are overdue", v.Numerator, v.Denominator), v.Docs...)
+	}
+	if v, ok := latest[measure.SLA]; ok && f.Poor.SLABelow > 0 && v.Value < f.Poor.SLABelow {
+		about(RuleSLA, "tickets", fmt.Sprintf("%.0f of %.0f tickets of %s were in time", v.Numerator, v.Denominator, v.Period), v.Docs...)
+	}
+	for metric, weeks := range missing {
+		slices.Sort(weeks)
+		about(RuleReportMissing, metric, fmt.Sprintf("%s was not reported for %s", metric, strings.Join(weeks[max(0, len(weeks)-3):], ", ")))
+	}
+}
+
+// Advance moves the episodes of one partner on: a condition that is true begins
+// or continues one, one that is no longer true resolves it. It returns the
+// episodes that changed, and the alerts to be shown: those firing, and those
+// resolved since they fired.
+func Advance(open []Episode, now []Condition, partner string, at time.Time) (changed []Episode, shown []Alert) {
+	byID := map[string]AlertRule{}
+	for _, r := range Catalogue() {
+		byID[r.ID] = r
+	}
+	id := func(rule, subject string) string { return rule + "\x00" + subject }
+	current := map[string]Episode{}
+	for _, e := range open {
+		if e.Resolved.IsZero() {
+			current[id(e.Alert.Rule, subjectOf(e.Alert))] = e
+		} else if !e.Fired.IsZero() {
+			shown = append(shown, e.Alert)
+		}
+	}
+	for _, c := range now {
+		rule, ok := byID[c.Rule]
+		if !ok {
+			continue
+		}
+		k := id(c.Rule, alertSubject(c))
+		e, had := current[k]
+		delete(current, k)
+		if !had {
+			e = Episode{Pending: at, Alert: Alert{
+				Key: alertKey(c, partner, at), Rule: c.Rule, Partner: partner, Severity: rule.Severity,
+				SubjectDoctype: c.Doctype, SubjectName: c.Name, Since: at,
+			}}
+		}
+		before := e
+		if e.Fired.IsZero() && at.Sub(e.Pending) >= rule.Hold {
+			e.Fired = at
+			e.Alert.Firing = true
+		}
+		e.Alert.Message, e.Alert.Refs = c.Message, c.Refs
+		if !had || before.Fired != e.Fired || before.Alert.Message != e.Alert.Message {
+			changed = append(changed, e)
+		}
+		if e.Alert.Firing && rule.Channels&OnPRM != 0 {
+			shown = append(shown, e.Alert)
+		}
+	}
+	for _, e := range current {
+		e.Resolved = at
+		e.Alert.Firing, e.Alert.Resolved = false, at
+		changed = append(changed, e)
+		if !e.Fired.IsZero() {
+			shown = append(shown, e.Alert)
+		}
+	}
+	slices.SortFunc(changed, func(a, b Episode) int { return cmp.Compare(a.Alert.Key, b.Alert.Key) })
+	slices.SortFunc(shown, func(a, b Alert) int { return cmp.Compare(a.Key, b.Key) })
+	return changed, shown
+}
+
+// alertKey names an episode: the rule, the partner, the subject and the minute
+// in which it began.
+func alertKey(c Condition, partner string, at time.Time) string {
+	return c.Rule + "-" + partner + "-" + alertSubject(c) + "-" + at.UTC().Format("20060102t1504")
+}
+
+// alertSubject is the subject in a form that a key can hold.
+func alertSubject(c Condition) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(c.Subject) {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '_' {
+			b.WriteRune(r)
+		} else {
+			b.WriteByte('_')
+		}
+		if b.Len() >= 60 {
+			break
+		}
+	}
+	return b.String()
+}
+
+// subjectOf reads the subject back from an alert's key.
+func subjectOf(a Alert) string {
+	s := strings.TrimPrefix(a.Key, a.Rule+"-"+a.Partner+"-")
+	if i := strings.LastIndexByte(s, '-'); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
