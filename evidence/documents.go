@@ -16,12 +16,15 @@ const (
 // Project is a piece of work for a customer, or an internal one.
 type Project struct {
 	Ref
-	Title         string
-	Status        string // Open, Completed, Cancelled; the site derives it from tasks
-	Customer      string // "" for an internal project
-	Internal      bool   // not a customer project by the partner's mapping
-	Type          string
-	Template      string // Project Template it was made from
+	Title    string
+	Status   string // Open, Completed, Cancelled; the site derives it from tasks
+	Customer string // "" for an internal project
+	Internal bool   // not a customer project by the partner's mapping
+	Type     string
+	Template string // Project Template it was made from
+	// TemplateTasks names the tasks of that template, which are Task records
+	// themselves; empty when the template cannot be read.
+	TemplateTasks []string
 	SalesOrder    string
 	ExpectedStart Date
 	ExpectedEnd   Date
@@ -438,8 +441,8 @@ type Feedback struct {
 // Change is one field of one record that was seen to change: from the site's
 // own versions, or from two captures of ours.
 type Change struct {
-	Ref   // the record that changed
-	Field string
+	Ref          // the record that changed
+	Field string // "sla_reset" for the comment that a reset leaves on a ticket
 	From  string
 	To    string
 	At    time.Time // when it changed; for captures, when we saw it

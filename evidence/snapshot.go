@@ -37,6 +37,9 @@ type Channel struct {
 	Mapped        bool     `json:"mapped"`
 	Authoritative bool     `json:"authoritative"`
 	Streams       []string `json:"streams,omitempty"` // doctypes it is read from
+	// Ruling are those of Streams in which silence counts; empty: all of them.
+	// What cannot be read of the others does not make silence meaningless.
+	Ruling []string `json:"ruling,omitempty"`
 }
 
 // Snapshot is everything known about one partner at AsOf. Slices are sorted by

@@ -79,6 +79,9 @@ func Assemble(in AssembleInput) evidence.Snapshot {
 // prmSite is the key under which documents of the PRM are stored.
 const prmSite = "prm"
 
+// proofStreams are the doctypes that hold what stands behind a sign-off.
+var proofStreams = map[string]string{proofFile: doctypeFile, proofMail: doctypeMail, proofContract: doctypeContract}
+
 // channels joins the sites' mappings: one of them is enough to map a kind and
 // to make its silence count.
 func channels(sites []SiteInput) map[string]evidence.Channel {
@@ -89,21 +92,21 @@ func channels(sites []SiteInput) map[string]evidence.Channel {
 			for _, r := range sites[i].Mapping.Evidence[kind] {
 				c.Mapped = true
 				c.Authoritative = c.Authoritative || r.Authoritative
-				c.Streams = append(c.Streams, r.Doctype)
+				streams := []string{r.Doctype}
 				for _, p := range proofs(kind, r) {
-					switch p {
-					case proofFile:
-						c.Streams = append(c.Streams, "File")
-					case proofMail:
-						c.Streams = append(c.Streams, "Communication")
-					case proofContract:
-						c.Streams = append(c.Streams, "Contract")
+					if doctype, ok := proofStreams[p]; ok {
+						streams = append(streams, doctype)
 					}
+				}
+				c.Streams = append(c.Streams, streams...)
+				if r.Authoritative {
+					c.Ruling = append(c.Ruling, streams...)
 				}
 			}
 		}
-		slices.Sort(c.Streams)
-		c.Streams = slices.Compact(c.Streams)
+		if c.Streams, c.Ruling = unique(c.Streams), unique(c.Ruling); len(c.Ruling) == len(c.Streams) {
+			c.Ruling = nil
+		}
 		out[string(kind)] = c
 	}
 	return out

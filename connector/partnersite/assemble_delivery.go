@@ -51,6 +51,12 @@ func (s *site) projects(snap *evidence.Snapshot) {
 			p.Members = append(p.Members, w.str("user"))
 		}
 		p.Members = unique(p.Members)
+		if t := s.find("Project Template", p.Template); t != nil {
+			for _, w := range t.rows("tasks") {
+				p.TemplateTasks = append(p.TemplateTasks, w.str("task"))
+			}
+			p.TemplateTasks = unique(p.TemplateTasks)
+		}
 		snap.Projects = append(snap.Projects, p)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -72,6 +73,24 @@ func (s *site) history(snap *evidence.Snapshot) {
 	s.deletions(snap)
 }
 
+// resets finds the comments that a site writes when somebody starts the clock of
+// a ticket's agreement anew; no field keeps that.
+func (s *site) resets(snap *evidence.Snapshot) {
+	docs := s.docs["Comment"]
+	for i := range docs {
+		r := &docs[i]
+		text := r.plain("content")
+		if !strings.Contains(text, "Service Level Agreement") || !strings.Contains(text, "reset") {
+			continue
+		}
+		if on := s.ref(r.str("reference_doctype"), r.str("reference_name")); on.Name != "" {
+			snap.Changes = append(snap.Changes, evidence.Change{
+				Ref: on, Field: "sla_reset", To: text, At: r.Created, By: cmp.Or(r.str("comment_email"), r.Ref.Owner),
+			})
+		}
+	}
+}
+
 // tellsNothing are fields whose changes are bookkeeping of the site.
 var tellsNothing = map[string]bool{
 	"modified": true, "modified_by": true, "creation": true, "owner": true, "idx": true, "lft": true, "rgt": true, "old_parent": true,
@@ -93,6 +112,7 @@ func (s *site) changes(snap *evidence.Snapshot) {
 	for _, v := range versions {
 		s.versionChanges(snap, v)
 	}
+	s.resets(snap)
 	for _, h := range s.edited {
 		last := -1
 		for i := range h {

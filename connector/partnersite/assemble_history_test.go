@@ -337,3 +337,15 @@ func TestShuffledArrivalGivesTheSameBytes(t *testing.T) {
 		}
 	})
 }
+
+func TestASLAResetLeavesAComment(t *testing.T) {
+	t.Parallel()
+	s := history(t, nov(20, 8), "evidence: {ticket: [{doctype: Issue}]}",
+		seen(t, nov(3, 8), doc{"doctype": "Issue", "name": "I", "status": "Open", "creation": "2026-11-02 09:00:00"}),
+		seen(t, nov(9, 8), doc{
+			"doctype": "Comment", "name": "c", "comment_type": "Info", "reference_doctype": "Issue", "reference_name": "I", "owner": "k@p.example",
+			"content": " resetted Service Level Agreement - wrong priority", "creation": "2026-11-09 08:30:00",
+		}),
+		seen(t, nov(9, 8), doc{"doctype": "Comment", "name": "d", "comment_type": "Comment", "reference_doctype": "Issue", "reference_name": "I", "content": "Please reset it", "creation": "2026-11-09 08:31:00"}))
+	wantLines(t, "changes", changes(s), `I sla_reset: "" to "resetted Service Level Agreement - wrong priority" on 11-09 07:30, seen by site`)
+}

@@ -71,7 +71,12 @@ func TestADocumentOfEachDoctype(t *testing.T) {
 	staff := func(n string) string { return n + "@meridian.example" }
 	for name, run := range map[string]func(t *testing.T){
 		"Project": func(t *testing.T) {
-			check(t, only(t, s.Projects, "PROJ-0004"), evidence.Project{
+			got := only(t, s.Projects, "PROJ-0004")
+			if n := len(got[0].TemplateTasks); n != 22 || got[0].TemplateTasks[21] != "TASK-2026-00022" {
+				t.Errorf("the template has %d tasks, %v; want 22", n, got[0].TemplateTasks)
+			}
+			got[0].TemplateTasks = nil
+			check(t, got, evidence.Project{
 				Ref: named("Project", "PROJ-0004"), Title: "Nord/West Spedition ERP", Status: "Open", Customer: "Nord/West Spedition",
 				Type: "External", Template: "Meridian phase model", SalesOrder: "SAL-ORD-2026-00004-1",
 				ExpectedStart: day("2026-07-06"), ExpectedEnd: day("2027-02-05"), Members: []string{staff("j.wiek"), staff("m.oehme")},
@@ -625,6 +630,9 @@ func TestKindsThatNobodyMapped(t *testing.T) {
 	}
 	if c := s.Channels["sign_off.brd"]; !c.Mapped || !c.Authoritative || strings.Join(c.Streams, ",") != "Communication,Customer Acceptance,File,Task" {
 		t.Errorf("channel of BRD sign-offs: %+v", c)
+	}
+	if c := s.Channels["kick_off"]; strings.Join(c.Streams, ",") != "Event,Task" || strings.Join(c.Ruling, ",") != "Task" {
+		t.Errorf("channel of kick-offs: %+v, want silence to count in Task alone", c)
 	}
 	if c := s.Channels["steering"]; !c.Mapped || c.Authoritative {
 		t.Errorf("channel of steering meetings: %+v, want one whose silence does not count", c)
