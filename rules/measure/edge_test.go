@@ -148,6 +148,30 @@ func TestReconstructed(t *testing.T) {
 	if v := one(t, s, measure.OverduePct, "2026-W46"); v.Reconstructed {
 		t.Error("seen by the Sunday, and still reconstructed")
 	}
+	for name, change := range map[string]func(*evidence.Ref){
+		"a task seen on the Monday":         func(r *evidence.Ref) { r.Seen = sunday.Add(time.Hour) },
+		"a task of which nobody knows when": func(r *evidence.Ref) { r.Seen = time.Time{} },
+		"a task worked out":                 func(r *evidence.Ref) { r.Reconstructed = true },
+	} {
+		s := house()
+		s.Projects[0].Seen = sunday
+		early := evidence.Task{Ref: ref("Task", "Early"), Project: "P", Status: "Open"}
+		early.Seen = sunday
+		k := evidence.Task{Ref: ref("Task", "T"), Project: "P", Status: "Open"}
+		k.Seen = sunday
+		change(&k.Ref)
+		s.Tasks = []evidence.Task{early, k, {Ref: early.Ref, Project: "P"}}
+		s.Tasks[2].Name = "Z"
+		values := measure.All(s, measure.Options{})
+		for _, title := range []string{"", "Pilot"} {
+			if v := find(t, values, measure.OverduePct, "2026-W46", title); !v.Reconstructed {
+				t.Errorf("%s: the figure of %q is certain", name, title)
+			}
+			if v := find(t, values, measure.OverduePct, "2026-W47", title); v.Reconstructed {
+				t.Errorf("%s: today's figure of %q is reconstructed", name, title)
+			}
+		}
+	}
 	s.Projects = append(s.Projects, evidence.Project{Ref: ref("Project", "Closed since"), Status: "Completed", Customer: "D"})
 	if v := one(t, s, measure.OverduePct, "2026-W46"); !v.Reconstructed {
 		t.Error("a project that may have been open then leaves the figure certain")
@@ -358,7 +382,7 @@ func TestGapsAreNamed(t *testing.T) {
 		"Lead": {measure.Response}, "Quotation": {measure.Conversion}, "Sales Order": {measure.Conversion},
 		"Customer Survey":            {measure.Satisfaction, measure.DemoFeedback, measure.SalesFeedback},
 		"kind:feedback.satisfaction": {measure.Satisfaction}, "kind:feedback.demo": {measure.DemoFeedback},
-		"kind:ticket": {measure.SLA, measure.TicketFeedback},
+		"kind:ticket": {measure.SLA, measure.TicketFeedback}, "kind:feedback.ticket": {measure.TicketFeedback}, "kind:project": {measure.OverduePct},
 	}
 	for stream, affected := range streams {
 		t.Run(stream, func(t *testing.T) {
@@ -391,6 +415,34 @@ func TestUnmappedFeedback(t *testing.T) {
 	v := one(t, house(), measure.DemoFeedback, "2026-W46")
 	if v.Has || !strings.Contains(v.Unknown, "feedback.demo") {
 		t.Errorf("%+v, want no value and the kind named", v)
+	}
+}
+
+// A project has a value from its first week on, without one while it has no task.
+func TestProjectsOfTheTime(t *testing.T) {
+	t.Parallel()
+	s := house()
+	p := evidence.Project{Ref: ref("Project", "N"), Title: "New", Status: "Open", Customer: "C"}
+	p.Created = time.Date(2026, 11, 15, 23, 0, 0, 0, time.UTC) // Sunday of W46
+	s.Projects = append(s.Projects, p)
+	periods := make(map[string]int)
+	for _, v := range measure.All(s, measure.Options{Weeks: 3}) {
+		if v.Metric != measure.OverduePct || v.Project == "" {
+			continue
+		}
+		periods[v.Title]++
+		if v.Has {
+			t.Errorf("%s %s has a value without a task", v.Title, v.Period)
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"Pilot": 4, "New": 2}, periods); diff != "" {
+		t.Errorf("periods (-want +got):\n%s", diff)
+	}
+	// A task older than its project shows that the project was there.
+	k := evidence.Task{Ref: ref("Task", "T"), Project: "N", Status: "Open"}
+	s.Tasks = []evidence.Task{k}
+	if v := find(t, measure.All(s, measure.Options{}), measure.OverduePct, "2026-W45", "New"); !v.Has {
+		t.Errorf("the task's week: %+v", v)
 	}
 }
 
@@ -465,6 +517,10 @@ func TestSLAEdges(t *testing.T) {
 		{"closed without a date", ticket(func(k *evidence.Ticket) { k.Resolved = time.Time{} }), 0, 0, measure.CountClosedWithoutDate},
 		{"open and late", ticket(func(k *evidence.Ticket) { k.Closed, k.Resolved = false, time.Time{} }), 0, 0, measure.CountOpenAndLate},
 		{"resolved the week after: open and late by then", ticket(func(k *evidence.Ticket) { k.Resolved = opened.AddDate(0, 0, 7) }), 0, 0, measure.CountOpenAndLate},
+		{"open and late, without agreement", ticket(func(k *evidence.Ticket) { k.Agreement, k.Closed, k.Resolved = "", false, time.Time{} }), 0, 0, ""},
+		{"opened after the week", ticket(func(k *evidence.Ticket) {
+			k.Closed, k.Resolved, k.Opened, k.ResolutionDue = false, time.Time{}, opened.AddDate(0, 0, 7), opened
+		}), 0, 0, ""},
 		{"open and paused", ticket(func(k *evidence.Ticket) {
 			k.Closed, k.OnHold, k.Resolved, k.ResolutionDue = false, true, time.Time{}, time.Time{}
 		}), 0, 0, ""},
@@ -537,6 +593,19 @@ func TestTicketRatingKeptElsewhere(t *testing.T) {
 	}
 	if v := one(t, s, measure.TicketFeedback, "2026-W47"); v.Has {
 		t.Errorf("counted again by the day of the answer: %+v", v)
+	}
+	s.Feedback[0].Ticket, s.Feedback[1].Ticket = "gone", ""
+	if v := one(t, s, measure.TicketFeedback, "2026-W47"); v.Denominator != 2 || v.Value != 3 {
+		t.Errorf("answers about no known ticket, by their own day: %v of %v, want 3 of 2", v.Value, v.Denominator)
+	}
+	// Where the mapping keeps ratings elsewhere, and that cannot be read.
+	s.Channels = map[string]evidence.Channel{"feedback.ticket": {Mapped: true, Streams: []string{"Survey"}}, "ticket": {Mapped: true, Streams: []string{"Issue"}}}
+	s.Gaps = []evidence.Gap{{Site: "erp", Stream: "Survey", Kind: evidence.Forbidden}}
+	if v := one(t, s, measure.TicketFeedback, "2026-W47"); v.Has || !strings.Contains(v.Unknown, "Survey") {
+		t.Errorf("ratings that cannot be read: %+v", v)
+	}
+	if v := one(t, s, measure.SLA, "2026-W46"); v.Unknown != "" {
+		t.Errorf("and the agreements: %q", v.Unknown)
 	}
 }
 
