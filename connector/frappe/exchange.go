@@ -177,7 +177,10 @@ func (c *Client) attempt(ctx context.Context, r *request, read func([]byte) erro
 		}
 		// The key came under suspicion while we queued.
 		<-c.slots
-		c.gate.settled()
+		c.gate.settled(ctx)
+		if ctx.Err() != nil {
+			return c.count(c.netError(ctx, r.op, ctx.Err()))
+		}
 	}
 	done, err := c.breaker.Allow()
 	if err != nil {

@@ -124,11 +124,12 @@ type gate struct {
 	mu     sync.Mutex
 	probe  sync.Mutex // held while a probe is under way
 	closed bool
-	doubts int       // answers that a probe has yet to explain
-	until  time.Time // no probe before this
-	good   time.Time // when the key was last seen to work
-	user   string    // whom it belongs to; "" when not known
-	last   *Error    // what closed the gate
+	doubts int           // answers that a probe has yet to explain
+	calm   chan struct{} // closed when doubts is 0 again; nil while it is
+	until  time.Time     // no probe before this
+	good   time.Time     // when the key was last seen to work
+	user   string        // whom it belongs to; "" when not known
+	last   *Error        // what closed the gate
 }
 
 // goodFor is how long one confirmed identity spares the next probe.
@@ -161,7 +162,9 @@ func (g *gate) doubt(now time.Time, cat Category) bool {
 	if cat == Forbidden && g.fresh(now) {
 		return false
 	}
-	g.doubts++
+	if g.doubts++; g.calm == nil {
+		g.calm = make(chan struct{})
+	}
 	return true
 }
 
@@ -176,7 +179,10 @@ func (g *gate) explained(now time.Time, cat Category) bool {
 func (g *gate) trust() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.doubts--
+	if g.doubts--; g.doubts == 0 {
+		close(g.calm)
+		g.calm = nil
+	}
 }
 
 // clear reports whether requests with the key may be sent right now.
@@ -186,10 +192,18 @@ func (g *gate) clear() bool {
 	return !g.closed && g.doubts == 0
 }
 
-// settled waits until no probe is under way.
-func (g *gate) settled() {
-	g.probe.Lock()
-	defer g.probe.Unlock()
+// settled waits until every doubt is explained, or ctx ends.
+func (g *gate) settled(ctx context.Context) {
+	g.mu.Lock()
+	calm := g.calm
+	g.mu.Unlock()
+	if calm == nil {
+		return
+	}
+	select {
+	case <-calm:
+	case <-ctx.Done():
+	}
 }
 
 // fresh reports whether a probe has shown the key to be good a moment ago. The
