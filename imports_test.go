@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"evidence":        nil,
 	"rules/measure":   {"evidence"},
 	"rules/packs":     nil, // data alone
-	"rules":           {"evidence", "rules/measure"},
+	"rules":           {"evidence", "rules/measure", "rules/packs"},
 	"rules/programme": {"evidence", "rules/measure", "rules"},
 	"rules/plan":      {"evidence", "rules/measure", "rules", "rules/programme"},
 
