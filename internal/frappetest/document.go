@@ -61,7 +61,7 @@ func (q *session) getSingle(m *meta) (*document, error) {
 		return q.load(m, t, r), nil
 	}
 	d := q.blank(m)
-	q.applyDefaults(d, nil)
+	q.applyDefaults(d)
 	d.vals["name"] = m.name
 	d.isNew = false
 	return d, nil
@@ -297,7 +297,7 @@ func (d *document) hideLevels() {
 }
 
 // applyDefaults fills what is null from the defaults of a new document.
-func (q *session) applyDefaults(d *document, _ *document) {
+func (q *session) applyDefaults(d *document) {
 	ups := q.userPermissions()
 	for _, c := range d.m.columns {
 		f := d.m.byName[c]
@@ -336,7 +336,7 @@ func (q *session) defaultFor(m *meta, f *field, ups map[string][]userPermission)
 	case f.name == m.titleField:
 	case f.def == "__user":
 		v = q.user
-	case f.def == "Today" || f.def == "today":
+	case f.def == "Today":
 		v = q.site.today().Format(dateLayout)
 	case f.def != "" && !strings.HasPrefix(f.def, ":"):
 		v = f.def
@@ -367,9 +367,6 @@ func (q *session) defaultFor(m *meta, f *field, ups map[string][]userPermission)
 	case floatTypes[f.typ]:
 		return flt(v)
 	}
-	if f.typ == "Date" && v != nil && strings.EqualFold(cstr(v), "today") {
-		return q.site.today().Format(dateLayout)
-	}
 	return v
 }
 
@@ -390,11 +387,11 @@ func (q *session) userDefault(field string) string {
 
 func (d *document) setDefaults() {
 	if d.isNew {
-		d.q.applyDefaults(d, nil)
+		d.q.applyDefaults(d)
 	}
 	for _, c := range d.children() {
 		if c.isNew {
-			c.q.applyDefaults(c, d)
+			c.q.applyDefaults(c)
 		}
 	}
 }
@@ -878,6 +875,9 @@ func (d *document) validate() error {
 		return err
 	}
 	for i, x := range append([]*document{d}, d.children()...) {
+		if err := x.checkFormats(); err != nil {
+			return err
+		}
 		if err := x.checkSelects(); err != nil {
 			return err
 		}
@@ -951,6 +951,37 @@ func (d *document) checkMandatory() error {
 	}
 	if len(fields) > 0 {
 		return raise("MandatoryError", "[%s, %s]: %s", d.m.name, d.name(), strings.Join(fields, ", "))
+	}
+	return nil
+}
+
+// checkFormats is _validate_data_fields: mail addresses and links in Data.
+func (d *document) checkFormats() error {
+	for _, f := range d.m.fields {
+		v := d.str(f.name)
+		if f.typ != "Data" || v == "" {
+			continue
+		}
+		switch f.options {
+		case "Email":
+			for _, a := range strings.Split(v, ",") {
+				a = strings.TrimSpace(a)
+				if i, j := strings.IndexByte(a, '<'), strings.IndexByte(a, '>'); i >= 0 && j > i {
+					a = a[i+1 : j]
+				}
+				local, domain, ok := strings.Cut(a, "@")
+				if v == "Administrator" || v == "Guest" || v == "admin@example.com" || v == "guest@example.com" {
+					continue
+				}
+				if !ok || local == "" || !strings.Contains(domain, ".") || strings.ContainsAny(a, " ;") || strings.Contains(domain, "@") {
+					return d.q.throw("InvalidEmailAddressError", "%s is not a valid Email Address", a)
+				}
+			}
+		case "URL":
+			if !strings.Contains(v, "://") {
+				return d.q.throw("ValidationError", "'%s' is not a valid URL", v)
+			}
+		}
 	}
 	return nil
 }

@@ -58,7 +58,6 @@ func (q *session) maxFileSize() int64 {
 }
 
 func (q *session) uploadFile(p *object) (any, error) {
-	s := q.site
 	if q.user == "Guest" && !isTrue(q.value("System Settings", "System Settings", "allow_guests_to_upload_files")) {
 		return nil, raise("PermissionError", "")
 	}
@@ -82,19 +81,14 @@ func (q *session) uploadFile(p *object) (any, error) {
 	if up, ok := q.files["file"]; ok {
 		a.name, a.data = up.name, up.data
 	}
-	if a.doctype != "" && a.docname != "" {
-		if m := s.metaOf(a.doctype); m != nil {
-			d, err := q.getDoc(a.doctype, a.docname)
-			switch {
-			case err != nil && s.version.major >= 15:
-				q.messages = nil // a target that does not exist is accepted
-			case err != nil:
-				return nil, err
-			default:
-				if err := q.checkPermission(d, "write"); err != nil {
-					return nil, err
-				}
-			}
+	if err := q.checkTarget(a.doctype, a.docname); err != nil {
+		return nil, err
+	}
+	if q.value("User", q.user, "user_type") != "System User" && a.data != nil && q.user != "Administrator" {
+		switch strings.ToLower(path.Ext(a.name)) {
+		case ".jpg", ".jpeg", ".png", ".pdf", ".txt", ".csv", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".odt", ".ods":
+		default:
+			return nil, q.throw("ValidationError", "You can only upload JPG, PNG, PDF, TXT, CSV or Microsoft documents.")
 		}
 	}
 	f, err := q.saveFile(a)
@@ -104,14 +98,41 @@ func (q *session) uploadFile(p *object) (any, error) {
 	return f.asObject(true)
 }
 
+// checkTarget asks for write on what a file is to hang on. A document that is
+// not there yet counts as a new one.
+func (q *session) checkTarget(doctype, name string) error {
+	if doctype == "" {
+		return nil
+	}
+	m, err := q.docMeta(doctype)
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		ok, err := q.canType(doctype, "write", "")
+		if err == nil && !ok {
+			q.errorMessage = "No permission for " + doctype
+			return raise("PermissionError", "")
+		}
+		return err
+	}
+	d, err := q.getDoc(doctype, name)
+	if err != nil {
+		if q.site.version.major == 14 {
+			return err
+		}
+		q.messages = nil
+		d = q.blank(m)
+		q.applyDefaults(d)
+	}
+	return q.checkPermission(d, "write")
+}
+
 // saveFile makes the File document and keeps the bytes: same hash and privacy
 // share a stored file, a taken name gets a suffix of the hash.
 func (q *session) saveFile(a fileArgs) (*document, error) {
 	if a.folder == "" {
 		a.folder = "Home"
-		if a.doctype != "" {
-			a.folder = "Home/Attachments"
-		}
 	}
 	if int64(len(a.data)) > q.maxFileSize() {
 		return nil, q.throw("MaxFileSizeReachedError", "File size exceeded the maximum allowed size of %s MB", cstr(roundTo(float64(q.maxFileSize())/1048576, 2)))
@@ -299,6 +320,10 @@ func (q *session) downloadFile(p *object) (any, error) {
 		return nil, err
 	}
 	url := cstr(p.get("file_url"))
+	t := q.site.table("File")
+	if len(t.matching("file_url", url)) == 0 {
+		return nil, q.notFound("File", pyRepr(newObject("file_url", url)))
+	}
 	d := q.fileByURL(url, "")
 	if d == nil {
 		return nil, raise("PermissionError", "")

@@ -95,6 +95,9 @@ func (q *session) compileCondition(c *column, cond condition, plain bool) (predi
 	op := strings.ToLower(cond.op)
 	value := cond.value
 	kind := c.kind()
+	if plain && value == nil && (op == "=" || op == "!=" || op == "like") {
+		return func(tuple []*row) bool { return c.of(tuple) == nil }, nil
+	}
 	numericField := c.f != nil && isNumeric(c.f.typ) && c.f.typ != "Rating" && c.f.typ != "Duration"
 	nullable := c.name != "name" && c.name != "modified" && c.name != "creation"
 	stamp := c.name == "creation" || c.name == "modified"
@@ -200,6 +203,16 @@ func (q *session) compileCondition(c *column, cond condition, plain bool) (predi
 			}, nil
 		}
 		return nil, sqlSyntaxError()
+	case op == "between" && plain:
+		l, ok := value.([]any)
+		if !ok || len(l) < 2 {
+			return nil, raise("TypeError", "slice expected at least 1 argument, got 0")
+		}
+		lo, hi := l[0], l[1]
+		return func(tuple []*row) bool {
+			v := c.of(tuple)
+			return v != nil && compareValues(v, lo, kind) >= 0 && compareValues(v, hi, kind) <= 0
+		}, nil
 	case op == "between":
 		return nil, sqlSyntaxError()
 	case c.f != nil && c.f.typ == "Date":
@@ -571,4 +584,80 @@ func (q *session) dateRange(op, value string) (from, to string, err error) {
 		return "", "", raise("TypeError", "'NoneType' object is not subscriptable")
 	}
 	return a.Format(dateLayout), b.Format(dateLayout), nil
+}
+
+// countConditions reads filters as the query builder behind client.get_count
+// does: pairs are equalities, a flat list is a list of names.
+func (q *session) countConditions(doctype string, filters any) ([]condition, error) {
+	var out []condition
+	add := func(dt, field string, op any, value any) error {
+		o := strings.ToLower(cstr(op))
+		switch o {
+		case "=<":
+			o = "<="
+		case "=>":
+			o = ">="
+		}
+		if !slices.Contains(operators, o) {
+			return raise("KeyError", "'%s'", o)
+		}
+		if strings.ContainsFunc(field, func(r rune) bool { return r != '_' && (r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a' || r > 'z') }) {
+			return q.throw("ValidationError", "Invalid filter: %s", field)
+		}
+		out = append(out, condition{dt, field, o, value})
+		return nil
+	}
+	switch x := filters.(type) {
+	case *object:
+		for _, k := range x.keys {
+			var op, v any = "=", x.vals[k]
+			if l, ok := v.([]any); ok {
+				if len(l) != 2 {
+					return nil, raise("ValueError", "not enough values to unpack (expected 2, got %d)", len(l))
+				}
+				op, v = l[0], l[1]
+			}
+			if err := add(doctype, k, op, v); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		flat := len(x) > 0
+		for _, e := range x {
+			switch e.(type) {
+			case string, int64:
+			default:
+				flat = false
+			}
+		}
+		if flat {
+			return []condition{{doctype, "name", "in", x}}, nil
+		}
+		for _, e := range x {
+			var err error
+			switch l := e.(type) {
+			case []any:
+				switch len(l) {
+				case 2:
+					err = add(doctype, cstr(l[0]), "=", l[1])
+				case 3:
+					err = add(doctype, cstr(l[0]), l[1], l[2])
+				case 4:
+					err = add(cstr(l[0]), cstr(l[1]), l[2], l[3])
+				}
+			case *object:
+				var more []condition
+				more, err = q.countConditions(doctype, l)
+				out = append(out, more...)
+			default:
+				out = append(out, condition{doctype, "name", "=", e})
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	default:
+		out = append(out, condition{doctype, "name", "=", cstr(x)})
+	}
+	return out, nil
 }

@@ -18,6 +18,7 @@ func VectorSite(version string) (*Site, map[string]VectorCredentials, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	s.bare = true
 	creds := map[string]VectorCredentials{}
 	for _, u := range []struct {
 		name  string

@@ -179,6 +179,9 @@ func (s *Site) application(q *session) (any, error) {
 		q.readOnly = true
 	}
 	limit := int64(25 << 20)
+	if s.version.major == 14 {
+		limit = 10 << 20
+	}
 	if v := cint(s.config["max_file_size"]); v > 0 {
 		limit = v
 	}
@@ -209,6 +212,9 @@ func (s *Site) application(q *session) (any, error) {
 	case strings.HasPrefix(path, "/private/files/"):
 		return nil, q.privateFile(path)
 	case strings.HasPrefix(path, "/files/"):
+		if s.bare {
+			return nil, q.page(path) // nginx serves them, the app server does not
+		}
 		return nil, q.publicFile(path)
 	case q.method == http.MethodGet || q.method == http.MethodHead || q.method == http.MethodPost:
 		return nil, q.page(path)
@@ -530,6 +536,9 @@ func (s *Site) errorReply(q *session, e *exception) *rawReply {
 	o := newObject()
 	if q.sessionEnd {
 		o.set("session_expired", int64(1))
+	}
+	if m := q.extra.get("message"); m != nil {
+		o.set("message", m)
 	}
 	traced = traced && s.tracing
 	switch {

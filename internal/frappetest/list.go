@@ -56,10 +56,8 @@ type query struct {
 	dist    bool
 	empty   bool // no field is left: the answer is empty
 	lower   string
-	lowerEq bool
 	parents []string
 	names   []string
-	plan    string
 }
 
 type joined struct {
@@ -669,6 +667,9 @@ func (qu *query) addFilters(filters any, into *[]predicate, plain bool) error {
 	case nil:
 		return nil
 	case *object:
+		if plain {
+			break
+		}
 		for _, k := range x.keys {
 			if l, ok := x.vals[k].([]any); ok && len(l) < 2 {
 				return raise("IndexError", "list index out of range")
@@ -676,6 +677,9 @@ func (qu *query) addFilters(filters any, into *[]predicate, plain bool) error {
 			conds = append(conds, tuple(k, x.vals[k]))
 		}
 	case []any:
+		if plain {
+			break
+		}
 		for _, item := range x {
 			switch l := item.(type) {
 			case []any:
@@ -701,6 +705,12 @@ func (qu *query) addFilters(filters any, into *[]predicate, plain bool) error {
 			return nil
 		}
 		conds = append(conds, condition{m.name, "name", "=", x})
+	}
+	if plain {
+		var err error
+		if conds, err = q.countConditions(m.name, filters); err != nil {
+			return err
+		}
 	}
 	for _, c := range conds {
 		if c.op == "" {
@@ -1350,4 +1360,19 @@ func (s *selection) aggregate(rows [][]*row) any {
 		return roundTo(sum/float64(n), 4)
 	}
 	return sum
+}
+
+// sql is the text that debug shows: the query as Frappe would have written it.
+func (qu *query) sql() string {
+	var cols []string
+	for _, s := range qu.sels {
+		if s.col != nil {
+			cols = append(cols, "`tab"+qu.tables[s.col.ti].doctype+"`.`"+s.col.name+"`")
+		}
+	}
+	limit := ""
+	if qu.limit >= 0 {
+		limit = fmt.Sprintf("limit %d offset %d", qu.limit, qu.start)
+	}
+	return "select " + strings.Join(cols, ", ") + "\nfrom `tab" + qu.m.name + "`\n\n\n\n" + limit
 }

@@ -72,7 +72,7 @@ func (s *Site) limitHeaders(took time.Duration, reply *rawReply) map[string]stri
 	left := max(0, time.Duration(limit*float64(time.Second))-used)
 	us := left.Microseconds()
 	if s.version.wholeSecondLeft {
-		us = int64(left/time.Second) * 1e6
+		us = int64((left+time.Second/2)/time.Second) * 1e6
 	}
 	h := map[string]string{
 		"X-RateLimit-Limit":     strconv.FormatInt(int64(limit*1e6), 10),

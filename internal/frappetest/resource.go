@@ -88,7 +88,7 @@ func (q *session) getList(doctype string, p *object) (any, error) {
 	}
 	out := qu.run()
 	if a.debug {
-		q.debug = append(q.debug, "select … from `tab"+doctype+"`", "Execution time: 0.01 sec")
+		q.debug = append(q.debug, qu.sql(), "Execution time: 0.0 sec")
 	}
 	return out, nil
 }
@@ -198,7 +198,7 @@ func (q *session) create(doctype string, data *object) (any, error) {
 	if err := d.insert(); err != nil {
 		return nil, err
 	}
-	return d.asObject(true)
+	return d.asObject(q.site.version.major >= 15)
 }
 
 func (q *session) resourceRead(doctype, name string) (any, error) {

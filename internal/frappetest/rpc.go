@@ -228,7 +228,7 @@ func (q *session) countRows(doctype string, filters any, permissions bool) (any,
 	if err != nil {
 		// The query builder asks the table, not the meta.
 		q.messages = nil
-		return nil, raise("ProgrammingError", "('DocType', '%s')", doctype)
+		return nil, raise("ProgrammingError", `(1146, "Table '%s.tab%s' doesn't exist")`, q.site.dbName(), doctype)
 	}
 	if m.single {
 		return nil, raise("ProgrammingError", "('DocType', '%s')", doctype)

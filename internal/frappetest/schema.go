@@ -117,7 +117,7 @@ func validateDocType(d *document) error {
 		o := newObject("fieldname", "amended_from", "label", "Amended From", "fieldtype", "Link", "options", name, "no_copy", int64(1), "print_hide", int64(1), "read_only", int64(1), "search_index", int64(1))
 		cm := q.site.metaOf("DocField")
 		c := d.appendRow(d.m.byName["fields"], cm, o)
-		q.applyDefaults(c, d)
+		q.applyDefaults(c)
 		c.vals["name"], c.isNew = q.site.newHash(), true
 		c.vals["modified"], c.vals["modified_by"], c.vals["owner"], c.vals["creation"] = d.vals["modified"], q.user, q.user, d.vals["modified"]
 	}
@@ -160,8 +160,9 @@ func validateDocType(d *document) error {
 	}
 	if isTrue(d.vals["issingle"]) {
 		for _, p := range d.kids["permissions"] {
-			for _, r := range []string{"report", "import", "export"} {
-				p.vals[r] = int64(0)
+			if p.is("report") {
+				q.notify("Report cannot be set for Single types")
+				p.vals["report"], p.vals["import"], p.vals["export"] = int64(0), int64(0), int64(0)
 			}
 		}
 	}
@@ -219,7 +220,7 @@ func validateDocField(d, f *document, seen map[string]bool) error {
 	switch typ {
 	case "Link", "Table", "Table MultiSelect":
 		if options == "" {
-			return q.throw("DoctypeLinkError", "Options is required for field %s of type %s", bold(f.str("label")), bold(typ))
+			return q.throw("DoctypeLinkError", "%s: Options required for Link or Table type field %s in row %d", d.name(), f.str("label"), cint(f.vals["idx"]))
 		}
 		if typ == "Link" && options == "[Select]" {
 			break
@@ -229,14 +230,26 @@ func validateDocField(d, f *document, seen map[string]bool) error {
 		}
 		tm := q.site.metaOf(options)
 		if tm == nil {
-			return q.throw("WrongOptionsDoctypeLinkError", "Options must be a valid DocType for field %s in row %d", bold(f.str("label")), cint(f.vals["idx"]))
+			return q.throw("WrongOptionsDoctypeLinkError", "%s: Options must be a valid DocType for field %s in row %d", d.name(), f.str("label"), cint(f.vals["idx"]))
 		}
 		if tableTypes[typ] && !tm.child {
-			return q.throw("WrongOptionsDoctypeLinkError", "Option %s for field %s is not a child table", bold(options), bold(f.str("label")))
+			return q.throw("ValidationError", "Option %s for field %s is not a child table", bold(options), bold(name))
 		}
-		f.vals["options"] = tm.name
+		if tm.name != options {
+			return q.throw("DoctypeLinkError", "%s: Options %s must be the same as doctype name %s for the field %s", d.name(), options, tm.name, f.str("label"))
+		}
 	case "Dynamic Link":
-		if options == "" {
+		pointer := (*document)(nil)
+		for _, x := range d.kids["fields"] {
+			if x.str("fieldname") == options {
+				pointer = x
+			}
+		}
+		custom := false
+		if m := q.site.metaOf(d.name()); m != nil && pointer == nil && m.field(options) != nil {
+			custom = true
+		}
+		if !custom && (pointer == nil || pointer.str("fieldtype") != "Link" && pointer.str("fieldtype") != "Select" || pointer.str("fieldtype") == "Link" && pointer.str("options") != "DocType") {
 			return q.throw("ValidationError", "Options Dynamic Link type of field must point to another Link Field with options as 'DocType'")
 		}
 	case "HTML":
@@ -298,11 +311,7 @@ func validateDocPerm(d, p *document, _ int) error {
 		}
 	}
 	level := cint(p.vals["permlevel"])
-	any := false
-	for _, r := range rights {
-		any = any || p.is(r)
-	}
-	if !any {
+	if !p.is("select") && !p.is("read") && !p.is("write") && !p.is("submit") && !p.is("cancel") && !p.is("create") {
 		return q.throw("ValidationError", "For %s at level %d in %s in row %d: No basic permissions set", role, level, d.name(), cint(p.vals["idx"]))
 	}
 	if p.is("submit") && !d.is("is_submittable") || (p.is("cancel") || p.is("amend")) && !d.is("is_submittable") {
@@ -316,11 +325,8 @@ func validateDocPerm(d, p *document, _ int) error {
 	if p.is("cancel") && !p.is("submit") || (p.is("submit") || p.is("cancel") || p.is("amend")) && !p.is("write") {
 		return q.throw("ValidationError", "For %s at level %d in %s in row %d: Cannot set Submit, Cancel, Amend without Write", role, level, d.name(), cint(p.vals["idx"]))
 	}
-	if p.is("if_owner") && level > 0 {
-		return q.throw("ValidationError", "If Owner rule only for level 0")
-	}
 	if p.is("import") && !d.is("allow_import") {
-		p.vals["import"] = int64(0)
+		return q.throw("ValidationError", "For %s at level %d in %s in row %d: Cannot set import as %s is not importable", role, level, d.name(), cint(p.vals["idx"]), d.name())
 	}
 	return nil
 }
@@ -543,6 +549,12 @@ func validateNumberCard(d *document) error {
 			return q.throw("ValidationError", "Parent Document Type is required to create a number card")
 		}
 	}
+	if d.str("type") == "Report" && (d.str("report_name") == "" || d.str("report_field") == "" || d.str("function") == "") {
+		return q.throw("ValidationError", "Report Name, Report Field and Fucntion are required to create a number card")
+	}
+	if d.str("type") == "Custom" && d.str("method") == "" {
+		return q.throw("ValidationError", "Method is required to create a number card")
+	}
 	for _, k := range []string{"filters_json", "dynamic_filters_json"} {
 		if s := d.str(k); s != "" {
 			v, err := parseJSON(s)
@@ -573,7 +585,7 @@ func validateDashboardChart(d *document) error {
 		if d.str("group_by_based_on") == "" {
 			return q.throw("ValidationError", "Group By field is required to create a dashboard chart")
 		}
-		if d.str("group_by_type") != "Count" && d.str("group_by_type") != "" && d.str("aggregate_function_based_on") == "" {
+		if (d.str("group_by_type") == "Sum" || d.str("group_by_type") == "Average") && d.str("aggregate_function_based_on") == "" {
 			return q.throw("ValidationError", "Aggregate Function field is required to create a dashboard chart")
 		}
 	default:
@@ -584,18 +596,10 @@ func validateDashboardChart(d *document) error {
 			return q.throw("ValidationError", "Time series based on is required to create a dashboard chart")
 		}
 	}
-	if s := d.str("filters_json"); s != "" {
-		if _, err := parseJSON(s); err != nil {
-			return asPython(err)
-		}
+	if m := q.site.metaOf(d.str("document_type")); m != nil && m.single {
+		return q.throw("ValidationError", "You cannot create a dashboard chart from single DocTypes")
 	}
 	return nil
-}
-
-// workspaceBlocks says which table and which key stand behind a block.
-var workspaceBlocks = map[string][2]string{
-	"chart": {"charts", "chart_name"}, "number_card": {"number_cards", "number_card_name"}, "shortcut": {"shortcuts", "shortcut_name"},
-	"card": {"links", "card_name"}, "quick_list": {"quick_lists", "quick_list_name"}, "custom_block": {"custom_blocks", "custom_block_name"},
 }
 
 func validateWorkspace(d *document) error {
@@ -693,8 +697,11 @@ func validateNotification(d *document) error {
 	if m == nil {
 		return nil
 	}
-	if m.single && d.str("document_type") != "" && q.site.version.major >= 16 {
-		return q.throw("ValidationError", "Cannot set Notification on Document Type %s", m.name)
+	if m.child && d.str("event") != "Days Before" && d.str("event") != "Days After" {
+		return q.throw("ValidationError", "Cannot set Notification with event %s on Document Type %s", d.str("event"), m.name)
+	}
+	if d.is("is_standard") && d.is("enabled") && !isTrue(q.site.config["developer_mode"]) {
+		return q.throw("ValidationError", "Cannot edit Standard Notification. To edit, please disable this and duplicate it")
 	}
 	return nil
 }
@@ -776,11 +783,19 @@ func validateWebForm(d *document) error {
 
 func validatePrintFormat(d *document) error {
 	q := d.q
+	if d.str("module") == "" {
+		if m := q.site.metaOf(d.str("doc_type")); m != nil {
+			d.vals["module"] = m.module
+		}
+	}
+	if d.is("custom_format") && d.is("raw_printing") && d.str("raw_commands") == "" {
+		return q.throw("MandatoryError", "%s are required", bold("Raw Commands"))
+	}
 	if d.str("standard") == "Yes" && !isTrue(q.site.config["developer_mode"]) && q.user != "Administrator" {
 		return q.throw("ValidationError", "Standard Print Format cannot be updated")
 	}
 	if d.is("custom_format") && d.str("html") == "" && !d.is("raw_printing") && d.str("standard") != "Yes" {
-		return q.throw("ValidationError", "%s is required", bold("HTML"))
+		return q.throw("MandatoryError", "%s is required", bold("HTML"))
 	}
 	return nil
 }
@@ -799,6 +814,12 @@ func nameFile(d *document, _ string) error {
 }
 
 func validateFile(d *document) error {
+	if d.str("attached_to_doctype") != "" && d.str("attached_to_name") == "" {
+		return d.q.throw("ValidationError", "Attached To Name must be a string or an integer")
+	}
+	if u := d.str("file_url"); u != "" && !strings.HasPrefix(u, "/files/") && !strings.HasPrefix(u, "/private/files/") && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") && !d.is("is_folder") {
+		return d.q.throw("ValidationError", "URL must start with http:// or https://")
+	}
 	if d.isNew && !d.is("is_folder") && d.str("file_url") == "" && d.str("content") == "" && d.str("content_hash") == "" {
 		return d.q.throw("ValidationError", "There is some problem with the file url: %s", d.str("file_url"))
 	}
@@ -862,7 +883,7 @@ func validateUserPermission(d *document) error {
 	t := q.site.table("User Permission")
 	for _, r := range t.matching("user", d.str("user")) {
 		if r.name != d.name() && t.str(r, "allow") == allow && t.str(r, "for_value") == value && t.str(r, "applicable_for") == d.str("applicable_for") {
-			return q.throw("ValidationError", "User permission already exists")
+			return q.throw("DuplicateEntryError", "User permission already exists")
 		}
 	}
 	return nil

@@ -54,6 +54,7 @@ type Site struct {
 	config   map[string]any
 	locked   map[string]bool // rows another transaction holds
 	tracing  bool            // allow_error_traceback
+	bare     bool            // no web server before the app server
 	sids     map[string]string
 	versions rawJSON // answer of get_versions, when a folder gave one
 	lastNow  time.Time

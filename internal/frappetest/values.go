@@ -284,6 +284,11 @@ func (q *session) stored(m *meta, name string, v any) (any, error) {
 		}
 		return out, nil
 	}
+	if typ == "JSON" {
+		if _, err := parseJSON(cstr(v)); err != nil {
+			return nil, raise("OperationalError", "(4025, 'CONSTRAINT `tab%s.%s` failed for `%s`.`tab%s`')", m.name, name, q.site.dbName(), m.name)
+		}
+	}
 	switch x := v.(type) {
 	case string:
 		return strings.ToValidUTF8(x, "�"), nil

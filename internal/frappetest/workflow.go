@@ -83,16 +83,25 @@ func validateWorkflow(d *document) error {
 	for _, t := range d.kids["transitions"] {
 		for _, k := range []string{"state", "next_state"} {
 			if v := t.str(k); v != "" && !states[v] {
-				return q.throw("ValidationError", "Row #%d: %s not a valid State", cint(t.vals["idx"]), v)
+				return q.throw("ValidationError", "%s not a valid State", v)
 			}
 		}
-	}
-	m := q.site.metaOf(d.str("document_type"))
-	if m != nil && !m.submittable {
-		for _, s := range d.kids["states"] {
-			if cint(s.vals["doc_status"]) != 0 {
-				return q.throw("ValidationError", "Illegal Document Status for %s", s.str("state"))
+		status := func(state string) int64 {
+			for _, s := range d.kids["states"] {
+				if s.str("state") == state {
+					return cint(s.vals["doc_status"])
+				}
 			}
+			return 0
+		}
+		from, to := status(t.str("state")), status(t.str("next_state"))
+		switch {
+		case from == 2:
+			return q.throw("ValidationError", "Cannot change state of Cancelled Document. Transition row %d", cint(t.vals["idx"]))
+		case from == 1 && to == 0:
+			return q.throw("ValidationError", "Submitted Document cannot be converted back to draft. Transition row %d", cint(t.vals["idx"]))
+		case from == 0 && to == 2:
+			return q.throw("ValidationError", "Cannot cancel before submitting. See Transition %d", cint(t.vals["idx"]))
 		}
 	}
 	return nil
