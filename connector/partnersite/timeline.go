@@ -367,7 +367,10 @@ func (r *run) readTimeline(ctx context.Context, d due) ([]evidence.Document, ent
 	e.Read, e.At = e.Stamp, r.now().Unix()
 	var out []evidence.Document
 	if !r.found.seesFiles() {
-		docs, names := r.timelineFiles(d, info)
+		docs, names, err := r.timelineFiles(ctx, d, info)
+		if err != nil {
+			return nil, entry{}, err
+		}
 		out = append(out, docs...)
 		e.Files = names
 	}
@@ -396,8 +399,8 @@ func (r *run) readTimeline(ctx context.Context, d due) ([]evidence.Document, ent
 	return out, e, nil
 }
 
-// synthetic makes the document of a row that came with a timeline. It lacks
-// modified: these records do not change, so creation stands for it.
+// synthetic makes the document of a row that came with a timeline. Where it
+// lacks modified, creation stands for it: these records do not change.
 func (r *run) synthetic(doctype string, row frappe.Doc) evidence.Document {
 	st, _ := streamOf(doctype)
 	p := plan{stream: st}
@@ -416,9 +419,10 @@ func (r *run) synthetic(doctype string, row frappe.Doc) evidence.Document {
 var linked = regexp.MustCompile(`>([^<>]*)</a>`)
 
 // timelineFiles makes documents of the attachments, and tombstones of those
-// that were there at the last reading. The date of an attachment stands only in
-// the log of its coming.
-func (r *run) timelineFiles(d due, info frappe.DocInfo) ([]evidence.Document, []string) {
+// that were there at the last reading. Each is asked for by name, since its
+// date and content hash do not stand in the timeline; where that is refused the
+// date is that in the log of its coming, and the hash stays unknown.
+func (r *run) timelineFiles(ctx context.Context, d due, info frappe.DocInfo) ([]evidence.Document, []string, error) {
 	came := map[string]frappe.Doc{}
 	for _, log := range info.AttachmentLogs {
 		if log.Text("comment_type") != "Attachment" {
@@ -440,6 +444,14 @@ func (r *run) timelineFiles(d due, info frappe.DocInfo) ([]evidence.Document, []
 			continue
 		}
 		names = append(names, f.Name())
+		whole, err := r.client.Get(ctx, "File", f.Name())
+		if err == nil {
+			out = append(out, r.synthetic("File", whole))
+			continue
+		}
+		if c := frappe.CategoryOf(err); c != frappe.Forbidden && c != frappe.NotFound {
+			return nil, nil, err
+		}
 		f["attached_to_doctype"], f["attached_to_name"], f["is_folder"] = d.doctype, d.name, 0.0
 		if log, ok := came[plain(f.Text("file_name"))]; ok {
 			f["creation"], f["owner"] = log.Text("creation"), log.Text("owner")
@@ -452,7 +464,7 @@ func (r *run) timelineFiles(d due, info frappe.DocInfo) ([]evidence.Document, []
 			out = append(out, evidence.Document{Ref: evidence.Ref{Site: r.o.Key, Doctype: "File", Name: was}, Gone: true})
 		}
 	}
-	return out, names
+	return out, names, nil
 }
 
 // timelineMails makes documents of the mails. The form holds the newest ones;
