@@ -270,6 +270,7 @@ func (c *Client) exchange(ctx context.Context, r *request, read func([]byte) err
 	c.charge(took)
 	c.stats.served(took)
 	c.quota.read(raw.Header, c.now())
+	c.stats.meet(raw, c.now())
 
 	e, n := c.judge(ctx, r, raw, read)
 	c.stats.received(n)

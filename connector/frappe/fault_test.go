@@ -542,8 +542,18 @@ func TestTLS(t *testing.T) {
 	})
 	t.Run("private CA", func(t *testing.T) {
 		s := serve()
-		if err := list(t, client(t, s.URL, caFile(s))); err != nil {
+		c := client(t, s.URL, caFile(s), func(cfg *frappe.Config) {
+			cfg.Clock = func() time.Time { return time.Now().Add(-10 * time.Minute) }
+		})
+		if err := list(t, c); err != nil {
 			t.Error(err)
+		}
+		got := c.Stats()
+		if !got.CertificateExpires.Equal(s.Certificate().NotAfter) {
+			t.Errorf("certificate expires %v, want %v", got.CertificateExpires, s.Certificate().NotAfter)
+		}
+		if !got.SkewKnown || got.Skew < 9*time.Minute || got.Skew > 11*time.Minute {
+			t.Errorf("skew %v (known %v), want the ten minutes by which our clock is behind", got.Skew, got.SkewKnown)
 		}
 	})
 	t.Run("wrong host", func(t *testing.T) {

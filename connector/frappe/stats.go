@@ -1,6 +1,7 @@
 package frappe
 
 import (
+	"net/http"
 	"sync"
 	"time"
 )
@@ -21,6 +22,12 @@ type Stats struct {
 	BudgetLeft     time.Duration      // what it last said was left
 	InFlight       int                // requests under way now
 	LastAnswerTook time.Duration      // time to the first byte of the newest answer
+	// Skew is how far the site's clock was ahead of ours at the newest answer
+	// that told the time, to the second it is told in; SkewKnown says that one did.
+	Skew      time.Duration
+	SkewKnown bool
+	// CertificateExpires is the end of the site's certificate; zero without TLS.
+	CertificateExpires time.Time
 }
 
 type counters struct {
@@ -67,6 +74,19 @@ func (s *counters) served(took time.Duration) {
 	defer s.mu.Unlock()
 	s.s.ServerSeconds += took.Seconds()
 	s.s.LastAnswerTook = took
+}
+
+// meet learns from an answer the site's clock and its certificate.
+func (s *counters) meet(r *http.Response, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, err := http.ParseTime(r.Header.Get("Date")); err == nil {
+		// The header is cut to the second: in the middle, half a second is lost.
+		s.s.Skew, s.s.SkewKnown = t.Add(500*time.Millisecond).Sub(now).Truncate(time.Second), true
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		s.s.CertificateExpires = r.TLS.PeerCertificates[0].NotAfter
+	}
 }
 
 func (s *counters) rows(n int) {
