@@ -317,10 +317,6 @@ func (r *run) checkHidden(ctx context.Context, p plan) error {
 	if slices.ContainsFunc(r.held[p.doctype], func(g evidence.Gap) bool { return g.Kind == evidence.Hidden }) {
 		return nil
 	}
-	remedy := "see whether the reading user has a User Permission or the doctype a rule that hides rows"
-	if p.doctype == "Event" {
-		remedy = "private Events are shown to their owner alone: ask for meetings to be entered as Public"
-	}
-	r.hold(r.gap(p.doctype, evidence.Hidden, fmt.Sprintf("the key is shown %d of %d records of %s", seen, all, p.doctype), remedy))
+	r.hold(r.gap(p.doctype, evidence.Hidden, fmt.Sprintf("the key is shown %d of %d records of %s", seen, all, p.doctype), hiddenRemedy(p.doctype)))
 	return nil
 }

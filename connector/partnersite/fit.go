@@ -19,7 +19,7 @@ type plan struct {
 	stream
 	kinds  []config.Kind // that the mapping reads from it
 	fields []fitted
-	tables []table
+	tables []childTable
 	// ask is the field list of the request; digest changes with it and with
 	// everything else that decides what a stored document holds.
 	ask    []string
@@ -49,8 +49,8 @@ type fitted struct {
 	essential bool
 }
 
-// table is one child table of a plan.
-type table struct {
+// childTable is one child table of a plan.
+type childTable struct {
 	field   string
 	doctype string
 	fields  []fitted
@@ -148,7 +148,7 @@ func fit(s stream, rules map[config.Kind][]config.Rule, meta *frappe.Meta, roles
 		if !ok || !isTable(field.Type) || !readable(field) {
 			continue
 		}
-		t := table{field: name, doctype: field.Options}
+		t := childTable{field: name, doctype: field.Options}
 		child := meta.Children[field.Options]
 		for _, c := range children[name] {
 			f := frappe.Field{Name: c.name}

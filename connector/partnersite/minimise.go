@@ -122,7 +122,7 @@ func minimise(f fitted, v any) any {
 	return nil
 }
 
-func (t table) rows(rows []frappe.Doc) any {
+func (t childTable) rows(rows []frappe.Doc) any {
 	if len(rows) > maxRows {
 		rows = rows[:maxRows]
 	}
