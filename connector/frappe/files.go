@@ -77,7 +77,7 @@ type Attachment struct {
 }
 
 // Upload stores a file and returns its File document's name and address. A file
-// with the same content and name that is attached to the same document already
+// with the same content that is attached to the same document already
 // is returned instead, so uploading twice stores one; a lost answer is settled
 // the same way. The site records the attachment and leaves the document itself
 // alone.
