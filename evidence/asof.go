@@ -43,10 +43,11 @@ func AsOf(versions []Document, t time.Time, zone *time.Location) (doc Document, 
 }
 
 // CompareVersions orders the versions of one record by the time at which they
-// were seen; those seen at once (two pages that overlap) by what the site says.
+// were seen; of those seen at once, its disappearance comes last and the others
+// (two pages that overlap) as the site dates them.
 func CompareVersions(a, b Document) int {
-	return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(a.Stamp, b.Stamp), a.Modified.Compare(b.Modified),
-		cmp.Compare(boolRank(a.Gone), boolRank(b.Gone)), cmp.Compare(a.Hash, b.Hash))
+	return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(boolRank(a.Gone), boolRank(b.Gone)), cmp.Compare(a.Stamp, b.Stamp),
+		a.Modified.Compare(b.Modified), cmp.Compare(a.Hash, b.Hash))
 }
 
 func boolRank(b bool) int {
