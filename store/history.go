@@ -370,6 +370,8 @@ func (s *Store) Heads(ctx context.Context, partner, site, doctype string) ([]Hea
 // by site, doctype, name and version: all versions seen at or before t; and for
 // a record that was seen only later but created at or before t, its earliest
 // version, with Reconstructed set and its dates as they were when it was seen.
+// A site's Deleted Documents come whenever they were made, the same way: they
+// hold what was there before.
 // The last version of a record is the one that held at t; those before it are
 // its history; one with Gone set has no fields.
 //
@@ -476,7 +478,7 @@ func (s *Store) versionsAfter(ctx context.Context, partner string, after version
 		d.Modified, d.Created, d.Seen, d.Gone = instant(modified), instant(created), instant(v.seen), gone != 0
 		return v, nil
 	}, `SELECT site, doctype, name, version, stamp, modified, created, owner, seen, gone, renamed_to, sha256, body FROM documents
-		WHERE partner = $1 AND (site, doctype, name, version) > ($2, $3, $4, $5) AND (seen <= $6 OR (created <> 0 AND created <= $6))
+		WHERE partner = $1 AND (site, doctype, name, version) > ($2, $3, $4, $5) AND (seen <= $6 OR (created <> 0 AND created <= $6) OR doctype = 'Deleted Document')
 		ORDER BY site, doctype, name, version LIMIT $7`,
 		partner, after.doc.Site, after.doc.Doctype, after.doc.Name, after.version, asOf, versionsPage)
 }

@@ -114,17 +114,22 @@ func asOf(t *testing.T, open Opener) {
 	commit(t, s, at(10), old, young, undated)
 	old.Stamp = "2"
 	commit(t, s, at(20), old)
+	// What a record of a deletion holds was there before it.
+	deletion := task("X", "1", nil)
+	deletion.Doctype, deletion.Created = "Deleted Document", at(30)
+	commit(t, s, at(40), deletion)
 	tests := []struct {
 		at   int
 		want string
 	}{
-		{-1001, ""},
-		{-1000, "OLD/1~"},
-		{4, "OLD/1~"},
-		{5, "OLD/1~ YOUNG/1~"},
-		{10, "OLD/1 UNDATED/1 YOUNG/1"},
-		{19, "OLD/1 UNDATED/1 YOUNG/1"},
-		{20, "OLD/1 OLD/2 UNDATED/1 YOUNG/1"},
+		{-1001, "X/1~"},
+		{-1000, "X/1~ OLD/1~"},
+		{4, "X/1~ OLD/1~"},
+		{5, "X/1~ OLD/1~ YOUNG/1~"},
+		{10, "X/1~ OLD/1 UNDATED/1 YOUNG/1"},
+		{19, "X/1~ OLD/1 UNDATED/1 YOUNG/1"},
+		{20, "X/1~ OLD/1 OLD/2 UNDATED/1 YOUNG/1"},
+		{40, "X/1 OLD/1 OLD/2 UNDATED/1 YOUNG/1"},
 	}
 	for _, tt := range tests {
 		var got []string
@@ -139,8 +144,8 @@ func asOf(t *testing.T, open Opener) {
 			t.Errorf("as of minute %d: %q, want %q", tt.at, got, tt.want)
 		}
 	}
-	if n := len(versions(t, s, "meridian", at(10).Add(-time.Microsecond))); n != 2 {
-		t.Errorf("a microsecond before it was seen: %d versions, want the 2 reconstructed", n)
+	if n := len(versions(t, s, "meridian", at(10).Add(-time.Microsecond))); n != 3 {
+		t.Errorf("a microsecond before it was seen: %d versions, want the 3 reconstructed", n)
 	}
 }
 
