@@ -283,6 +283,16 @@ func TestReports(t *testing.T) {
 		{"on the last day before the next was due", []evidence.MetricReport{report("2026-11-11", 9, 50)}, nil, measure.Late, true, 50},
 		{"after that", []evidence.MetricReport{report("2026-11-12", 9, 50)}, nil, measure.Backfill, true, 50},
 		{"late, together with another week's", []evidence.MetricReport{report("2026-11-06", 9, 50), other}, nil, measure.Backfill, true, 50},
+		{"a quarter of an hour after another week's", []evidence.MetricReport{report("2026-11-06", 9, 50), func() evidence.MetricReport {
+			r := other
+			r.Created = r.Created.Add(5 * time.Minute)
+			return r
+		}()}, nil, measure.Backfill, true, 50},
+		{"a second more", []evidence.MetricReport{report("2026-11-06", 9, 50), func() evidence.MetricReport {
+			r := other
+			r.Created = r.Created.Add(5*time.Minute + time.Second)
+			return r
+		}()}, nil, measure.Late, true, 50},
 		{"0 is a figure", []evidence.MetricReport{report("2026-11-02", 9, 0)}, nil, measure.OnTime, true, 0},
 		{"nothing to report is none", []evidence.MetricReport{nothing}, nil, measure.OnTime, false, 0},
 		{"not a number is none", []evidence.MetricReport{nan}, nil, measure.OnTime, false, 0},
@@ -293,7 +303,21 @@ func TestReports(t *testing.T) {
 			r.On = date("2062-11-02")
 			return r
 		}()}, nil, measure.OnTime, true, 50},
+		{"dated in the future, created late", []evidence.MetricReport{func() evidence.MetricReport {
+			r := report("2026-11-09", 9, 50)
+			r.On = date("2062-11-02")
+			return r
+		}()}, nil, measure.Late, true, 50},
 		{"not there, and silence counts", nil, nil, measure.Never, false, 0},
+		{"not there, and the channel is not the only one", nil, func(s *evidence.Snapshot) {
+			s.Channels = map[string]evidence.Channel{"report": {Mapped: true}}
+		}, measure.Unknown, false, 0},
+		{"not there, and nobody has said where", nil, func(s *evidence.Snapshot) {
+			s.Channels = map[string]evidence.Channel{"report": {Authoritative: true}}
+		}, measure.Unknown, false, 0},
+		{"not there, and something else was not read whole", nil, func(s *evidence.Snapshot) {
+			s.Coverage = []evidence.Coverage{{Site: "erp", Stream: "Weekly Metric", Complete: true}, {Site: "erp", Stream: "File"}}
+		}, measure.Never, false, 0},
 		{"not there, and silence proves nothing", nil, func(s *evidence.Snapshot) { s.Channels = nil }, measure.Unknown, false, 0},
 		{"not there, and the reports cannot be read", nil, func(s *evidence.Snapshot) {
 			s.Gaps = []evidence.Gap{{Site: "erp", Stream: "Weekly Metric", Kind: evidence.Forbidden}}
@@ -316,6 +340,13 @@ func TestReports(t *testing.T) {
 			if v.Timeliness != tt.timeliness || v.HasReported != tt.has || v.Reported != tt.value {
 				t.Errorf("%s, reported %v (has %v); want %s, %v (%v)", v.Timeliness, v.Reported, v.HasReported, tt.timeliness, tt.value, tt.has)
 			}
+			if n, several := v.Counts[measure.CountReports]; several != (len(v.ReportedBy) > 1) || several && n != float64(len(v.ReportedBy)) {
+				t.Errorf("%v reports are counted, %d are listed", n, len(v.ReportedBy))
+			}
+			// Nobody reports per project here, so nobody misses to.
+			if p := find(t, measure.All(s, measure.Options{}), measure.OverduePct, week.String(), "Pilot"); p.Timeliness != measure.Unknown {
+				t.Errorf("the project's own figure: %s", p.Timeliness)
+			}
 		})
 	}
 }
@@ -329,6 +360,49 @@ func TestMonthlyReports(t *testing.T) {
 		if v := one(t, s, measure.Satisfaction, "2026-09"); v.Timeliness != want {
 			t.Errorf("September's figure on %s: %s, want %s", on, v.Timeliness, want)
 		}
+	}
+}
+
+// Who could have been asked: projects for customers that ran in the month. An
+// answer about an internal project is none of a customer.
+func TestSatisfactionOfTheMonth(t *testing.T) {
+	t.Parallel()
+	s := house() // "P" runs
+	add := func(name, status string, internal bool, created, done string) {
+		p := evidence.Project{Ref: ref("Project", name), Title: name, Status: status, Customer: "C", Internal: internal}
+		p.Created = date(created).Start(time.UTC)
+		s.Projects = append(s.Projects, p)
+		for i, d := range []string{"2026-02-01", done, "2026-03-01"} {
+			s.Tasks = append(s.Tasks, evidence.Task{Ref: ref("Task", fmt.Sprint(name, i)), Project: name, Status: "Completed", Completed: date(d)})
+		}
+		s.Feedback = append(s.Feedback, evidence.Feedback{Ref: ref("Survey", name), Kind: evidence.FeedbackSatisfaction, Project: name, On: date("2026-11-05"), Stars: 5, Rated: true})
+	}
+	add("ended in October", "Completed", false, "2026-01-05", "2026-10-01")
+	add("ended in September", "Completed", false, "2026-01-05", "2026-09-30")
+	add("open, quiet since March", "Open", false, "2026-01-05", "2026-03-01")
+	add("begun in November", "Open", false, "2026-11-01", "")
+	add("called internal", "Open", true, "2026-01-05", "2026-10-10")
+	s.Feedback = append(s.Feedback,
+		evidence.Feedback{Ref: ref("Survey", "P"), Kind: evidence.FeedbackSatisfaction, Project: "P", On: date("2026-10-05"), Stars: 4, Rated: true},
+		evidence.Feedback{Ref: ref("Survey", "internal"), Kind: evidence.FeedbackSatisfaction, Project: "called internal", On: date("2026-10-05"), Stars: 1, Rated: true},
+		evidence.Feedback{Ref: ref("Survey", "of no project"), Kind: evidence.FeedbackSatisfaction, On: date("2026-10-05"), Stars: 3, Rated: true})
+	v := one(t, s, measure.Satisfaction, "2026-10")
+	if v.Value != 3.5 || v.Denominator != 2 || v.Counts[measure.CountOccasions] != 3 || round(v.Counts[measure.CountResponseRate], 2) != 33.33 {
+		t.Errorf("October: %v of %v, %v could be asked, response rate %v; want 3.5 of 2, 3, 33.33", v.Value, v.Denominator, v.Counts[measure.CountOccasions], v.Counts[measure.CountResponseRate])
+	}
+	// September: nobody answered, and somebody could have been asked.
+	s.Channels = map[string]evidence.Channel{"report": {Mapped: true, Authoritative: true}, "feedback.satisfaction": {Mapped: true, Streams: []string{"Survey"}}}
+	if v := one(t, s, measure.Satisfaction, "2026-09"); v.Has || v.Timeliness != measure.Never || v.Counts[measure.CountOccasions] != 4 {
+		t.Errorf("September: %+v, want no value, never reported, 4 that could be asked", v)
+	}
+	var projects []string
+	for _, v := range measure.All(s, measure.Options{}) {
+		if v.Metric == measure.Satisfaction && v.Period.String() == "2026-11" && v.Project != "" {
+			projects = append(projects, v.Title)
+		}
+	}
+	if diff := cmp.Diff([]string{"begun in November", "ended in October", "ended in September", "open, quiet since March"}, projects); diff != "" {
+		t.Errorf("rated in November, also after their end (-want +got):\n%s", diff)
 	}
 }
 
