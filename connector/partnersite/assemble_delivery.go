@@ -201,13 +201,18 @@ func (s *site) prove(so *evidence.SignOff, f found, kinds []string) {
 		var day evidence.Date
 		add := func(r *record, on evidence.Date) {
 			refs = append(refs, r.Ref)
-			if day.IsZero() || on.Before(day) {
+			if on.After(day) {
 				day = on
 			}
 		}
-		near := func(on evidence.Date) bool {
+		// Near to a day that nobody wrote down is only what hangs on the record
+		// itself: a project gets mails all the time.
+		near := func(on evidence.Date, own bool) bool {
+			if so.On.IsZero() {
+				return own && !on.IsZero()
+			}
 			d := on.DaysSince(so.On)
-			return so.On.IsZero() || !on.IsZero() && d >= -mailWindow && d <= mailWindow
+			return !on.IsZero() && d >= -mailWindow && d <= mailWindow
 		}
 		by := kind
 		switch field, isField := strings.CutPrefix(kind, proofField); {
@@ -236,7 +241,7 @@ func (s *site) prove(so *evidence.SignOff, f found, kinds []string) {
 			for _, on := range []owner{{f.Doctype, f.Name}, {doctypeProject, f.project}} {
 				for _, m := range s.index.mailsOn[on] {
 					sent, _ := m.when("communication_date")
-					if near(sent) && slices.Contains(theirs, domain(m.str("sender"))) {
+					if near(sent, on.doctype == f.Doctype) && slices.Contains(theirs, domain(m.str("sender"))) {
 						add(m, sent)
 					}
 				}
@@ -248,7 +253,7 @@ func (s *site) prove(so *evidence.SignOff, f found, kinds []string) {
 			for _, on := range []owner{{f.Doctype, f.Name}, {doctypeProject, f.project}} {
 				for _, c := range s.index.contractsOn[on] {
 					signed, _ := c.when("signed_on")
-					if c.flag("is_signed") && c.stands() && !signed.After(s.today) && (on.doctype == f.Doctype || near(signed)) {
+					if c.flag("is_signed") && c.stands() && !signed.After(s.today) && (on.doctype == f.Doctype || near(signed, false)) {
 						add(c, signed)
 					}
 				}
@@ -412,7 +417,7 @@ func (s *site) attachments(snap *evidence.Snapshot) {
 		}
 		for _, p := range patterns {
 			name := r.str("file_name")
-			if p.rule.Doctype == doctypeFile && holds(p.where, r) && (p.rule.File == "" || config.Like(p.rule.File, name)) ||
+			if p.rule.Doctype == doctypeFile && holds(p.where, r) && filed(&p.rule, r) ||
 				p.rule.Doctype != doctypeFile && p.rule.Doctype == a.On.Doctype && config.Like(p.rule.File, name) {
 				a.Kinds = append(a.Kinds, string(p.kind))
 			}

@@ -2,6 +2,7 @@ package partnersite
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -127,6 +128,9 @@ func (s *site) period(f found, metric string) (evidence.Period, bool) {
 				return evidence.Period{Week: d.Week()}, true
 			}
 		}
+		if w := s.weekIn(text, f); !w.IsZero() {
+			return evidence.Period{Week: w}, true
+		}
 		f.drift(f.rule.Period)
 		return evidence.Period{}, false
 	}
@@ -141,6 +145,42 @@ func (s *site) period(f found, metric string) (evidence.Period, bool) {
 		return evidence.Period{Month: on.YearMonth().Add(-1)}, true
 	}
 	return evidence.Period{Week: on.Week().Add(-1)}, true
+}
+
+// weekIn reads a week as people write it: "CW 45/2026", "Week 7, 2026", "KW 45".
+// Without a year it is the last week of that number that had begun when the
+// record was made.
+func (s *site) weekIn(text string, f found) evidence.Week {
+	numbers := strings.FieldsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+	marked := strings.ContainsAny(text, "wW")
+	year, week := "", ""
+	for _, n := range numbers {
+		switch {
+		case len(n) == 4 && year == "":
+			year = n
+		case len(n) <= 2 && week == "":
+			week = n
+		default:
+			return evidence.Week{}
+		}
+	}
+	if week == "" || !marked {
+		return evidence.Week{}
+	}
+	if year != "" {
+		w, err := evidence.ParseWeek(year + "-W" + week)
+		if err != nil {
+			return evidence.Week{}
+		}
+		return w
+	}
+	made := evidence.DateIn(f.Created, s.loc)
+	for y := made.Year + 1; y >= made.Year-1 && !made.IsZero(); y-- {
+		if w, err := evidence.ParseWeek(fmt.Sprintf("%04d-W%s", y, week)); err == nil && !w.Monday().After(made) {
+			return w
+		}
+	}
+	return evidence.Week{}
 }
 
 // figure reads a number from a field or from the first row of a child table

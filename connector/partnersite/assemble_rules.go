@@ -143,6 +143,12 @@ func (r *record) stands() bool {
 	return true
 }
 
+// filed reports whether a file has the name that a rule about files asks for.
+// In a rule about another doctype the pattern is that of its proof.
+func filed(rule *config.Rule, r *record) bool {
+	return rule.File == "" || rule.Doctype != doctypeFile || config.Like(rule.File, r.str("file_name"))
+}
+
 // search returns what one rule lets through, in the order of names.
 func (s *site) search(rule *config.Rule) []found {
 	where, done, refused := compile(rule.Where), compile(rule.Done), compile(rule.Refused)
@@ -150,7 +156,7 @@ func (s *site) search(rule *config.Rule) []found {
 	var out []found
 	for i := range docs {
 		r := &docs[i]
-		if !holds(where, r) || !r.stands() {
+		if !holds(where, r) || !r.stands() || !filed(rule, r) {
 			continue
 		}
 		f := found{record: r, rule: rule, project: s.projectOf(r, rule.Project)}
@@ -212,7 +218,11 @@ func (r *record) when(field string) (evidence.Date, time.Time) {
 	case "", "creation":
 		return evidence.DateIn(r.Created, r.site.loc), r.Created
 	case "name":
-		return dateInName(r.Name), time.Time{}
+		if d := dateInName(r.Name); !d.IsZero() {
+			return d, time.Time{}
+		}
+		// Renamed or numbered: such records are named on the day they are made.
+		return evidence.DateIn(r.Created, r.site.loc), time.Time{}
 	}
 	if table, child, ok := strings.Cut(field, "."); ok {
 		var last evidence.Date

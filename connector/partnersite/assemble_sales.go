@@ -323,9 +323,7 @@ func (s *site) behindOffers(kind config.Kind) map[owner][]found {
 		case doctypeQuote:
 			on = []owner{{doctypeQuote, f.Name}}
 		case doctypeFile:
-			if f.rule.File == "" || config.Like(f.rule.File, f.str("file_name")) {
-				on = []owner{{f.str("attached_to_doctype"), f.str("attached_to_name")}}
-			}
+			on = []owner{{f.str("attached_to_doctype"), f.str("attached_to_name")}}
 		case doctypeMail:
 			on = []owner{{f.str("reference_doctype"), f.str("reference_name")}}
 		case doctypeLead, doctypeCRMLead, "Opportunity", "CRM Deal":

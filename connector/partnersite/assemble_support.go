@@ -60,6 +60,9 @@ func (s *site) ticket(f found) evidence.Ticket {
 		Type: firstSet(r, fields.kind), Priority: r.str("priority"), Status: r.str("status"), Merged: r.flag("is_merged"),
 		Agreement: firstSet(r, fields.agreement), Assignees: s.assignees(r),
 	}
+	if c := s.find("HD Customer", t.Customer); r.Doctype == doctypeHDTicket && c != nil {
+		t.Customer = cmp.Or(c.str("erpnext_customer"), t.Customer) // projects know it by that name
+	}
 	switch category := r.str("status_category"); {
 	case category != "":
 		t.Closed, t.OnHold = category == "Resolved", category == "Paused"

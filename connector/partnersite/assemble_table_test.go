@@ -696,3 +696,98 @@ func TestARatingBeforeItsTicketWasClosed(t *testing.T) {
 		t.Errorf("feedback %+v before anybody was asked", f)
 	}
 }
+
+func TestPeriodsAsPeopleWriteThem(t *testing.T) {
+	t.Parallel()
+	const mapping = "evidence: {report: [{doctype: R, period: p, value: v, metrics: {support.metric.sla: x}}]}"
+	for _, tt := range []struct{ text, created, want string }{
+		{"2026-W45", "2026-11-09", "2026-W45"},
+		{"2026w7", "2026-11-09", "2026-W07"},
+		{"CW 45/2026", "2026-11-09", "2026-W45"},
+		{"Week 7, 2026", "2026-11-09", "2026-W07"},
+		{"KW 45", "2026-11-09", "2026-W45"},
+		{"KW 52", "2027-01-04", "2026-W52"}, // made in the next year
+		{"W1", "2027-01-04", "2027-W01"},
+		{"2026-11-02", "2026-11-09", "2026-W45"}, // a day of the week
+		{"2026-10", "2026-11-09", "2026-10"},
+		{"KW 60", "2026-11-09", ""},
+		{"last week", "2026-11-09", ""},
+		{"45", "2026-11-09", ""},
+		{"W 1 2 3", "2026-11-09", ""},
+	} {
+		s := made(t, mapping, doc{"doctype": "R", "name": "r", "p": tt.text, "v": 1, "creation": tt.created + " 09:00:00"})
+		got := ""
+		if len(s.Reports) > 0 {
+			got = s.Reports[0].Period.String()
+		}
+		if got != tt.want {
+			t.Errorf("%q of %s is %q, want %q", tt.text, tt.created, got, tt.want)
+		}
+	}
+}
+
+func TestFiguresInTexts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text any
+		want float64
+		ok   bool
+	}{
+		{"<p>75 %</p>", 75, true},
+		{"<p>4.333</p>", 4.333, true},
+		{"4,33 von 5", 4.33, true},
+		{"12 of 16 (75 %)", 75, true},
+		{"CW 45: 12", 12, true},
+		{"Q3 result: 80", 80, true},
+		{"1.234,5 &euro;", 1234.5, true},
+		{"1,234,567", 1234567, true},
+		{"-3 days", -3, true},
+		{"between 3-4", 3, true},
+		{"2026.11.09", 0, false},
+		{"None this month.", 0, false},
+		{"n/a", 0, false},
+		{33.0, 33, true},
+		{true, 1, true},
+		{[]any{"1"}, 0, false},
+	} {
+		s := made(t, "evidence: {report: [{doctype: R, period: p, value: v, metrics: {support.metric.sla: x}}]}",
+			doc{"doctype": "R", "name": "r", "p": "2026-W45", "v": tt.text})
+		switch {
+		case len(s.Reports) == 0:
+			if tt.ok {
+				t.Errorf("%v: no report", tt.text)
+			}
+		case s.Reports[0].Value != tt.want || s.Reports[0].HasValue != tt.ok:
+			t.Errorf("%v is %v (%t), want %v (%t)", tt.text, s.Reports[0].Value, s.Reports[0].HasValue, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestASignOffClosedInBulkIsNotProvenByAnyMail(t *testing.T) {
+	t.Parallel()
+	const mapping = "evidence: {sign_off.uat: [{doctype: Task, where: {type: UAT}, done: {status: Completed}, date: completed_on, proof: [mail]}]}"
+	base := []map[string]any{
+		{"doctype": "Project", "name": "P", "customer": "Acme"},
+		{"doctype": "Contact", "name": "C", "email_id": "b@acme.example", "links": []doc{{"link_doctype": "Customer", "link_name": "Acme"}}},
+		{"doctype": "Task", "name": "T", "project": "P", "type": "UAT", "status": "Completed"}, // no completed_on
+	}
+	mail := func(name, doctype, on, at string) map[string]any {
+		return doc{
+			"doctype": "Communication", "name": name, "sent_or_received": "Received", "communication_medium": "Email", "sender": "b@acme.example",
+			"communication_date": at, "reference_doctype": doctype, "reference_name": on,
+		}
+	}
+	s := made(t, mapping, append(base[:3:3], mail("m", "Project", "P", "2026-11-03 10:00:00"))...)
+	if so := s.SignOffs[0]; !so.Done || so.Proven || !so.On.IsZero() {
+		t.Errorf("a mail on the project: %+v, want no proof and no day", so)
+	}
+	s = made(t, mapping, append(base[:3:3], mail("m", "Task", "T", "2026-11-03 10:00:00"))...)
+	if so := s.SignOffs[0]; !so.Proven || so.On != day("2026-11-03") {
+		t.Errorf("a mail on the task: %+v, want proven on its day", so)
+	}
+	base[2]["completed_on"] = "2026-11-10"
+	s = made(t, mapping, append(base[:3:3], mail("m", "Project", "P", "2026-11-17 10:00:00"), mail("n", "Project", "P", "2026-11-18 10:00:00"))...)
+	if so := s.SignOffs[0]; !so.Proven || len(so.Proof) != 1 || so.Proof[0].Name != "m" || so.On != day("2026-11-10") {
+		t.Errorf("seven days after it, and eight: %+v, want the first as proof", so)
+	}
+}
