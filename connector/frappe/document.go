@@ -209,7 +209,14 @@ func refuse(e *Error) error {
 // go-json build the maps, three times as fast as encoding/json would.
 //
 // More rows than atMost, when that is not 0, are refused.
-func decodeRows(body []byte, atMost int) ([]Doc, error) {
+func decodeRows(body []byte, atMost int) (rows []Doc, err error) {
+	defer func() {
+		// go-json works on raw memory. What it cannot cope with is a bad answer of
+		// one site and must not end the daemon.
+		if recover() != nil {
+			rows, err = nil, errShape
+		}
+	}()
 	n, err := weigh(body)
 	if err != nil {
 		return nil, err
@@ -234,7 +241,7 @@ func decodeRows(body []byte, atMost int) ([]Doc, error) {
 	if list == nil {
 		return nil, errShape
 	}
-	rows := make([]Doc, len(*list))
+	rows = make([]Doc, len(*list))
 	for i, m := range *list {
 		if m == nil {
 			return nil, errShape

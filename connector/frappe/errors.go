@@ -158,6 +158,16 @@ func sick(err error) bool {
 	return false
 }
 
+// ours reports whether err says nothing about the site, because the exchange was
+// stopped or refused on our side.
+func ours(err error) bool {
+	switch CategoryOf(err) {
+	case Cancelled, ReadOnly, RefusedAddress, Misuse:
+		return true
+	}
+	return false
+}
+
 // Kinds of Frappe whose status says too little.
 var kindCategory = map[string]Category{
 	"AuthenticationError":       Unauthorized,
@@ -204,6 +214,8 @@ func categoryOfStatus(status int) Category {
 	}
 	return Invalid
 }
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]{1,253}$`)
 
 var className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
@@ -342,7 +354,8 @@ func (c *Client) netError(ctx context.Context, op string, err error) *Error {
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
 		e.Category, e.Hint, e.cause = Cancelled, "the work was stopped", context.Canceled
 	case ctx.Err() != nil:
-		e.Category, e.Hint, e.cause = Timeout, "the time given to the work ran out", context.DeadlineExceeded
+		// The caller's limit says nothing about the site.
+		e.Category, e.Hint, e.cause = Cancelled, "the time given to the work ran out", context.DeadlineExceeded
 	case isDNS(err):
 		e.Hint = "the host name does not resolve; check the site's address"
 	case errors.As(err, &unknown):
@@ -408,7 +421,7 @@ func (c *Client) statusError(r *request, status int, header http.Header, body []
 	}
 	e.Hint = hint(r, e, isJSON(header))
 	if e.Category == Redirected {
-		if u, err := url.Parse(header.Get("Location")); err == nil && u.Host != "" {
+		if u, err := url.Parse(header.Get("Location")); err == nil && hostName.MatchString(u.Host) && (u.Scheme == "http" || u.Scheme == "https") {
 			e.Hint += " (it points to " + u.Scheme + "://" + u.Host + ")"
 		}
 	}
@@ -446,6 +459,9 @@ func hint(r *request, e *Error, fromFrappe bool) string {
 	case Unauthorized:
 		return "key or secret is not accepted, or its user is disabled; check them under User > Settings > API Access"
 	case Forbidden:
+		if r.denied != "" {
+			return r.denied
+		}
 		if r.doctype != "" {
 			return "user lacks " + right + " on " + r.doctype + ": add a row for it in Role Permissions Manager, or the doctype is not installed"
 		}

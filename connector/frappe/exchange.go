@@ -22,6 +22,7 @@ type request struct {
 	doctype string
 	name    string
 	right   string // the right the call needs, for hints; "" is read
+	denied  string // what a 403 means here, where it is not a missing right on doctype
 	method  string // GET when empty
 	path    string // escaped
 	query   params
@@ -120,8 +121,7 @@ func (c *Client) do(ctx context.Context, r *request, read func(body []byte) erro
 		if !ok || r.verb() != http.MethodGet && !r.reads || r.once || try >= c.cfg.Retries || !repeatable(e) {
 			return err
 		}
-		wait := min(c.cfg.MinWait<<try, c.cfg.MaxWait)
-		wait = wait/2 + rand.N(wait/2+1)
+		wait := c.backoff(try)
 		if e.RetryAfter > 0 {
 			if e.RetryAfter > c.cfg.MaxWait {
 				return err
@@ -137,6 +137,13 @@ func (c *Client) do(ctx context.Context, r *request, read func(body []byte) erro
 			return err
 		}
 	}
+}
+
+// backoff is the pause before a repetition: doubled each time up to MaxWait,
+// the upper half of it left to chance so that clients do not march in step.
+func (c *Client) backoff(try int) time.Duration {
+	wait := min(c.cfg.MinWait<<min(try, 16), c.cfg.MaxWait)
+	return wait/2 + rand.N(wait/2+1)
 }
 
 // repeatable reports whether the same read may succeed a moment later.

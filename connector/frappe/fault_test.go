@@ -2,10 +2,12 @@ package frappe_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -712,6 +714,50 @@ func TestCancelled(t *testing.T) {
 	}
 	if n := len(s.requests()); n != 1 {
 		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+// TestOwnLimitsAreNotTheSitesFault: callers who run out of their own time do
+// not open the breaker for the others.
+func TestOwnLimitsAreNotTheSitesFault(t *testing.T) {
+	t.Parallel()
+	s := newStub(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("limit_page_length") == "7" {
+			<-r.Context().Done()
+			return
+		}
+		answer(w, 200, oneRow)
+	})
+	c := client(t, s.URL)
+	for range 7 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		_, err := c.List(ctx, frappe.ListQuery{Doctype: "Task", Limit: 7})
+		cancel()
+		if frappe.CategoryOf(err) != frappe.Cancelled || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want our own deadline", err)
+		}
+	}
+	if err := list(t, c); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNegativeLimits(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*frappe.Config){
+		"concurrency": func(c *frappe.Config) { c.Concurrency = -1 },
+		"budget":      func(c *frappe.Config) { c.ServerSeconds = -1 },
+		"timeout":     func(c *frappe.Config) { c.ReplyTimeout = -1 },
+	} {
+		cfg := frappe.Config{URL: "https://site.example", Key: "k", Secret: "s"}
+		change(&cfg)
+		if _, err := frappe.New(cfg); err == nil || !strings.Contains(err.Error(), "negative") {
+			t.Errorf("%s: got %v, want it refused", name, err)
+		}
+	}
+	s := script(t, "u", status(200, oneRow))
+	if err := list(t, client(t, s.URL, func(c *frappe.Config) { c.ServerBurst = 1 })); err != nil {
+		t.Errorf("the smallest burst: %v", err)
 	}
 }
 

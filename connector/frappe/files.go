@@ -44,7 +44,10 @@ func (c *Client) Download(ctx context.Context, fileURL string, w io.Writer) (Dow
 	}
 	var out Downloaded
 	page := strings.HasSuffix(strings.ToLower(p), ".html") || strings.HasSuffix(strings.ToLower(p), ".htm")
-	r := &request{op: op, path: strings.Join(segments, "/"), accept: "*/*", once: true}
+	r := &request{
+		op: op, path: strings.Join(segments, "/"), accept: "*/*", once: true,
+		denied: "the file is not there, or the document it belongs to may not be read",
+	}
 	r.stream = func(resp *http.Response) error {
 		out.ContentType = resp.Header.Get("Content-Type")
 		if strings.Contains(out.ContentType, "text/html") && !page {

@@ -147,6 +147,9 @@ func New(cfg Config) (*Client, error) {
 			bad = append(bad, errors.New("proxy: not an address; write it as http://host:port"))
 		}
 	}
+	if cfg.negative() {
+		bad = append(bad, errors.New("limits: one of the counts, sizes, pauses or budgets is negative"))
+	}
 	cfg.setDefaults()
 	roots, err := loadRoots(cfg.CAFile)
 	if err != nil {
@@ -165,7 +168,7 @@ func New(cfg Config) (*Client, error) {
 		log:     cfg.Logger,
 		now:     cfg.Clock,
 		slots:   make(chan struct{}, cfg.Concurrency),
-		pace:    rate.NewLimiter(rate.Limit(cfg.ServerSeconds*1000), int(cfg.ServerBurst/time.Millisecond)),
+		pace:    rate.NewLimiter(rate.Limit(cfg.ServerSeconds*1000), max(int(cfg.ServerBurst/time.Millisecond), 1)),
 		retries: rate.NewLimiter(0.2, 20),
 		metas:   map[string]metaEntry{},
 		pages:   map[string]int{},
@@ -179,6 +182,7 @@ func New(cfg Config) (*Client, error) {
 			c.log.Warn("breaker changed", "site", c.site, "from", from.String(), "to", to.String())
 		},
 		IsSuccessful: func(err error) bool { return !sick(err) },
+		IsExcluded:   ours,
 	})
 	c.http, c.idle = newTransport(cfg, roots, proxy)
 	return c, nil
@@ -198,6 +202,12 @@ func (c *Client) Site() string { return c.site }
 
 // ReadOnly reports whether the client refuses every verb but GET.
 func (c *Client) ReadOnly() bool { return c.cfg.ReadOnly }
+
+// negative reports whether a limit is below zero. Retries may be.
+func (c *Config) negative() bool {
+	return min(int64(c.Concurrency), int64(c.PageSize), c.MaxBody, c.MaxFile) < 0 || c.ServerSeconds < 0 ||
+		min(c.ConnectTimeout, c.ReplyTimeout, c.MaxWait, c.MinWait, c.ServerBurst, c.BreakerPause, c.CredentialPause, c.MetaTTL) < 0
+}
 
 func (c *Config) setDefaults() {
 	def(&c.Concurrency, 2)

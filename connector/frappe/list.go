@@ -556,7 +556,7 @@ func (s *scan) fetch(ctx context.Context) ([]Doc, error) {
 			}
 			s.look(rows)
 			return rows, nil
-		case CategoryOf(err) == Oversized && s.size > 1, CategoryOf(err) == Timeout && ctx.Err() == nil && s.size > minPage:
+		case CategoryOf(err) == Oversized && s.size > 1, CategoryOf(err) == Timeout && s.size > minPage:
 			s.size /= 2
 			if s.o.PageSize == 0 {
 				s.c.setPageSize(s.doctype, s.size)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -40,8 +39,7 @@ func busy(err error) bool {
 
 // pauseBeforeRepeat waits a little, and longer each time.
 func (c *Client) pauseBeforeRepeat(ctx context.Context, op string, try int) error {
-	wait := min(c.cfg.MinWait<<try, c.cfg.MaxWait)
-	return c.sleep(ctx, op, wait/2+rand.N(wait/2+1))
+	return c.sleep(ctx, op, c.backoff(try))
 }
 
 // Inserted is what Insert found or made.
