@@ -63,6 +63,25 @@ func TestBadDates(t *testing.T) {
 	wantLines(t, "drifted", got, "Task.completed_on", "Task.exp_end_date")
 }
 
+// What no criterion hangs on may be as odd as it likes; a table that is none, or
+// a field that the mapping reads, may not.
+func TestOnlyEssentialFieldsDrift(t *testing.T) {
+	t.Parallel()
+	var docs []map[string]any
+	for i := range 5 {
+		docs = append(docs, doc{"doctype": "Task", "name": fmt.Sprint(i), "_assign": "{", "is_milestone": "yes", "depends_on": "none", "custom_stars": "many"},
+			doc{"doctype": "Umfrage", "name": fmt.Sprint(i), "sterne": []any{}, "wann": "gestern", "egal": []any{}})
+	}
+	s := made(t, "evidence: {feedback.satisfaction: [{doctype: Umfrage, value: sterne, date: wann}]}", docs...)
+	var got []string
+	for _, g := range s.Gaps {
+		if g.Kind == evidence.Drifted {
+			got = append(got, g.Stream+"."+g.Field)
+		}
+	}
+	wantLines(t, "drifted", got, "Task.depends_on", "Umfrage.sterne", "Umfrage.wann")
+}
+
 func TestOneMistypedDateIsNoDrift(t *testing.T) {
 	t.Parallel()
 	docs := []map[string]any{{"doctype": "Task", "name": "bad", "exp_end_date": "soon"}, {"doctype": "Task", "name": "bad too", "exp_end_date": 7}}

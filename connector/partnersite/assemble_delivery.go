@@ -123,7 +123,6 @@ func (s *site) parents(docs []record) []string {
 		}
 		if j >= 0 && state[j] == climbing {
 			for k := j; ; {
-				docs[k].drift("parent_task")
 				out[k] = ""
 				next := up[k]
 				up[k] = -1

@@ -199,7 +199,12 @@ func (f found) figure(field string) (v float64, ok, said bool) {
 		}
 		return 0, false, said
 	}
-	return figureIn(f.value(field))
+	value := f.value(field)
+	v, ok, said = figureIn(value)
+	if text, isText := value.(string); value != nil && !said && !(isText && plainText(text) == "") {
+		f.drift(field)
+	}
+	return v, ok, said
 }
 
 // number reads the figure alone.

@@ -404,12 +404,14 @@ func stripTags(s string) string {
 }
 
 // drifted names the fields that many records hold in a form we cannot read: a
-// changed type, not somebody's typing error.
+// changed type, not somebody's typing error. Only fields without which the
+// stream proves nothing make a gap of it: those that its table calls essential,
+// its child tables, and what the mapping reads.
 func (s *site) drifted() []evidence.Gap {
 	var out []evidence.Gap
 	for k, names := range s.bad {
 		n := len(names)
-		if n < 3 || n*10 < len(s.docs[k.doctype]) {
+		if n < 3 || n*10 < len(s.docs[k.doctype]) || !s.essential(k) {
 			continue
 		}
 		out = append(out, evidence.Gap{
@@ -419,6 +421,28 @@ func (s *site) drifted() []evidence.Gap {
 		})
 	}
 	return out
+}
+
+func (s *site) essential(k fieldKey) bool {
+	field, _, _ := strings.Cut(k.field, ".")
+	if st, ok := streamOf(k.doctype); ok {
+		if _, table := st.children[field]; table {
+			return true
+		}
+		for _, c := range columns(st.fields) {
+			if c.essential && (c.name == field || slices.Contains(c.older, field)) {
+				return true
+			}
+		}
+	}
+	for _, rules := range s.in.Mapping.Evidence {
+		for _, r := range rules {
+			if r.Doctype == k.doctype && slices.Contains(r.FieldNames(), field) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // domain is the part of a mail address after the @, lower case; "" without one.
