@@ -338,3 +338,66 @@ func TestSiteBudget(t *testing.T) {
 		}
 	})
 }
+
+// TestSiteAwkwardNames takes names that need escaping through every call that
+// carries one.
+func TestSiteAwkwardNames(t *testing.T) {
+	t.Parallel()
+	everyVersion(t, func(t *testing.T, s *site) {
+		c := s.writer(t)
+		ctx := t.Context()
+		names := []string{"Nord/West Spedition", "L'Atelier Kranz", "50% off", `say "hi"`, "Zeidler & Söhne", "🤒 ill", "x+y", "#1", "q?x=1", "a;b,c", "%2F", `back\slash`, "index.html", "a{b}c"}
+		for _, name := range names {
+			in, err := c.Insert(ctx, "Job", "code", map[string]any{"code": name, "steps": []any{map[string]any{"title": "of " + name}}})
+			if err != nil || in.Name != name {
+				t.Errorf("Insert %q = %+v, %v", name, in, err)
+				continue
+			}
+			if again, err := c.Insert(ctx, "Job", "code", map[string]any{"code": name}); err != nil || !again.Existing || again.Name != name {
+				t.Errorf("Insert %q again = %+v, %v", name, again, err)
+			}
+			d, err := c.Get(ctx, "Job", name)
+			if err != nil || d.Name() != name {
+				t.Errorf("Get %q = %q, %v", name, d.Name(), err)
+			}
+			if ok, err := c.Exists(ctx, "Job", name); err != nil || !ok {
+				t.Errorf("Exists %q = %v, %v", name, ok, err)
+			}
+			if info, err := c.DocInfo(ctx, "Job", name); err != nil || !info.Rights.Bool("read") {
+				t.Errorf("DocInfo %q: %v", name, err)
+			}
+			_, err = c.Update(ctx, "Job", name, d.Modified(), map[string]any{"status": "Done"})
+			if name == "index.html" || name == `back\slash` {
+				if frappe.CategoryOf(err) != frappe.Misuse {
+					t.Errorf("Update %q: %v, want it refused", name, err)
+				}
+			} else if err != nil || s.Doc("Job", name)["status"] != "Done" {
+				t.Errorf("Update %q: %v", name, err)
+			}
+		}
+		got := map[string]string{}
+		for rows, err := range s.readerClient(t).Children(ctx, frappe.ChildQuery{Doctype: "Step", Parent: "Job", Parents: names, Fields: []string{"title"}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rows {
+				got[r.Text("parent")] = r.Text("title")
+			}
+		}
+		for _, name := range names {
+			if got[name] != "of "+name {
+				t.Errorf("child of %q is %q", name, got[name])
+			}
+		}
+		listed := 0
+		for page, err := range s.readerClient(t).Scan(ctx, "Job", frappe.ScanOptions{ByName: true, PageSize: 3}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed += len(page.Rows)
+		}
+		if listed != len(names) {
+			t.Errorf("a walk by name finds %d of %d", listed, len(names))
+		}
+	})
+}
