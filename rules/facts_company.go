@@ -831,6 +831,21 @@ func declarePopulations() {
 			}
 			return pop
 		}},
+		"owed_figures": {figureType, "each metric in each full week or month in which its report was owed and the grace has passed", func(w *world) *population {
+			w.indexMetrics()
+			pop := &population{t: figureType}
+			for _, info := range metricCatalogue {
+				for _, f := range w.figures[info.id] {
+					if _, wanted := f.reported(); wanted && w.today.After(w.due(f.period)) {
+						pop.items = append(pop.items, f.subject())
+					}
+				}
+			}
+			if u := w.young(w.from()); u != nil {
+				pop.blocks = append(pop.blocks, *u)
+			}
+			return pop
+		}},
 		"metrics": {metricType, "each metric over the window", func(w *world) *population {
 			w.indexMetrics()
 			pop := &population{t: metricType}
@@ -919,6 +934,12 @@ func declareCompanyFacts() {
 	})
 	addString(p, "stage", "department in which an escalation arose; empty otherwise", func(w *world) string { return string(w.in.Target.Stage) })
 	add(p, "frozen", cel.BoolType, "the evidence is frozen: what came after the cutoff does not count", func(w *world) ref.Val { return types.Bool(!w.in.Cutoff.IsZero()) })
+	add(p, "still_open", cel.BoolType, "evidence may still be handed in: unknown until it is frozen, no afterwards", func(w *world) ref.Val {
+		if w.in.Cutoff.IsZero() {
+			return w.unknown("partner.still_open", Unknown{Reason: "it was not found so far, and can still be handed in", Remedy: "hand it in before the evidence is frozen"})
+		}
+		return types.False
+	})
 	add(p, "attendance_known", cel.BoolType, "the PRM says who was there", func(w *world) ref.Val { _, ok := w.present(); return types.Bool(ok) })
 	add(p, "absentees", cel.ListType(cel.StringType), "required people not ticked as present", func(w *world) ref.Val { m, _ := w.present(); return stringsVal(m) })
 
@@ -989,6 +1010,7 @@ func declareCompanyFacts() {
 	addBool(f, "nothing", "there was nothing to measure", (*figure).nothing)
 	addBool(f, "said", "the partner reported it, or that there was nothing to report", (*figure).said)
 	add(f, "reported", cel.BoolType, "the partner reported it", func(f *figure) ref.Val { v, _ := f.reported(); return v })
+	addBool(f, "late", "it was reported after the grace", (*figure).reportLate)
 	add(f, "own_mean", cel.DoubleType, "the partner's own mean of the twelve weeks before", func(f *figure) ref.Val {
 		if f.v != nil {
 			if m, ok := f.v.Counts[measure.CountMean]; ok {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -592,8 +593,12 @@ func (p *project) movesEnd(c *evidence.Change) bool {
 	}
 	for _, t := range p.tasks {
 		if t.Name == c.Name {
-			text := strings.ToLower(t.Type + " " + t.Subject)
-			return strings.Contains(text, "go-live") || strings.Contains(text, "go live")
+			for _, text := range []string{t.Type, t.Subject} {
+				text = strings.ToLower(text)
+				if strings.HasPrefix(text, "go-live") || strings.HasPrefix(text, "go live") {
+					return true
+				}
+			}
 		}
 	}
 	return false
@@ -695,6 +700,12 @@ func (w *world) templateSubject(site, name string) string {
 	return "\x00"
 }
 
+// hasPlan reports whether a plan document or its dispatch was found.
+func (p *project) hasPlan() bool {
+	return slices.ContainsFunc(p.files, func(a *evidence.Attachment) bool { return slices.Contains(a.Kinds, kindPlan) }) ||
+		slices.ContainsFunc(p.messages, func(m *evidence.Message) bool { return slices.Contains(m.Kinds, kindPlan) })
+}
+
 // leaves are the tasks that are work: no headings, no cancelled ones.
 func (p *project) leaves() []*evidence.Task {
 	return slices.DeleteFunc(slices.Clone(p.tasks), func(t *evidence.Task) bool { return t.Group || t.Status == "Cancelled" })
@@ -740,8 +751,12 @@ func (p *project) ratings() []ref.Val {
 	return out
 }
 
-// lastRated is how many of the customer's last rated tickets are looked at.
-const lastRated = 5
+const (
+	// lastRated is how many of the customer's last rated tickets are looked at.
+	lastRated = 5
+	// minRated is how many of them there must be for a mean to say anything [H].
+	minRated = 3
+)
 
 func declareProjectFacts() {
 	t := projectType
@@ -860,9 +875,16 @@ func declareProjectFacts() {
 		})
 	})
 	add(t, "plan_shared", cel.BoolType, "a plan document or its dispatch was found", func(p *project) ref.Val {
-		found := slices.ContainsFunc(p.files, func(a *evidence.Attachment) bool { return slices.Contains(a.Kinds, kindPlan) }) ||
-			slices.ContainsFunc(p.messages, func(m *evidence.Message) bool { return slices.Contains(m.Kinds, kindPlan) })
-		return p.w.lookup(found, "project.plan_shared", p.p.Site, kindPlan)
+		return p.w.lookup(p.hasPlan(), "project.plan_shared", p.p.Site, kindPlan)
+	})
+	add(t, "plan_found", cel.BoolType, "the same, where not found counts as not handed in", func(p *project) ref.Val {
+		if p.hasPlan() {
+			return types.True
+		}
+		if u := p.w.readableKind(p.p.Site, kindPlan); u != nil {
+			return p.w.unknown("project.plan_found", *u)
+		}
+		return types.False
 	})
 	add(t, "mails", cel.IntType, "mails on the project", func(p *project) ref.Val {
 		if n := len(p.messages); n > 0 {
@@ -889,11 +911,18 @@ func declareProjectFacts() {
 		}
 		return p.enough("project.recent_tickets", kindTicket, n)
 	})
-	add(t, "ratings", cel.ListType(cel.DoubleType), "stars of the customer's last five rated tickets, newest first", func(p *project) ref.Val {
+	add(t, "ratings", cel.ListType(cel.DoubleType), "stars of the customer's last five rated tickets, newest first; unknown with fewer than three", func(p *project) ref.Val {
 		if u := p.w.readableKind(p.p.Site, kindTicket); u != nil {
 			return p.w.unknown("project.ratings", *u)
 		}
-		return listVal(p.ratings())
+		rs := p.ratings()
+		if len(rs) < minRated {
+			return p.w.unknown("project.ratings", Unknown{
+				Stream: "kind:" + kindTicket, Site: p.p.Site, Reason: fmt.Sprintf("the customer rated %d tickets; at least %d are needed", len(rs), minRated),
+				Remedy: "ask the customer to rate its tickets",
+			})
+		}
+		return listVal(rs)
 	})
 	add(t, "managers", personType.list(), "staff of the project whose designation is that of a manager", func(p *project) ref.Val { return p.staff("manager", "lead", "head") })
 	add(t, "developers", personType.list(), "staff of the project whose designation is that of a developer, engineer or consultant", func(p *project) ref.Val {

@@ -336,7 +336,6 @@ func (j *judge) needs(c *criterion) *need {
 type outcomeOf struct {
 	Item
 	order   int
-	element int // which entry of the population it belongs to
 	open    []Unknown
 	observe bool
 	note    string
@@ -394,21 +393,16 @@ func (j *judge) decide(c *criterion, v *Verdict, s *scope) {
 	}
 	s.as = c.as
 	var out []outcomeOf
-	elements := 0
 	for i := range pop.items {
-		before := len(out)
 		for k := range c.checks {
 			if o, counts := j.entry(c, &c.checks[k], &pop.items[i], s, n); counts {
-				o.order, o.element = len(out), elements
+				o.order = len(out)
 				out = append(out, o)
 			}
 		}
-		if len(out) > before {
-			elements++
-		}
 	}
 	s.item = nil
-	j.conclude(c, v, s, pop, n, out, elements)
+	j.conclude(c, v, s, pop, n, out)
 }
 
 // entry judges one check on one element. counts is false where the check does
@@ -426,8 +420,11 @@ func (j *judge) entry(c *criterion, k *check, el *subject, s *scope, n *need) (o
 		o.open = j.w.known(u)
 		return o, true
 	}
-	if k.only != nil {
-		a := j.ask(k.only, s, c.f.ID+".only")
+	for _, only := range []*expr{c.only, k.only} {
+		if only == nil {
+			continue
+		}
+		a := j.ask(only, s, c.f.ID+".only")
 		if len(a.open) > 0 {
 			o.open = a.open
 			return o, true
@@ -562,7 +559,7 @@ func sentence(s string) string {
 }
 
 // conclude turns the entries into one outcome.
-func (j *judge) conclude(c *criterion, v *Verdict, s *scope, pop *population, n *need, out []outcomeOf, elements int) {
+func (j *judge) conclude(c *criterion, v *Verdict, s *scope, pop *population, n *need, out []outcomeOf) {
 	var open []Unknown
 	observed := 0
 	k := s.counts
@@ -597,6 +594,12 @@ func (j *judge) conclude(c *criterion, v *Verdict, s *scope, pop *population, n 
 	if v.Measured == "" && len(out) == 1 && out[0].note != "" {
 		v.Measured = out[0].note
 	}
+	switch {
+	case k.total == 0 && k.manual == 0:
+		v.Measured = ""
+	case c.pop == "" && k.unknown > 0:
+		v.Measured = "not known"
+	}
 	if v.Measured == "" && k.total > 0 {
 		v.Measured = fmt.Sprintf("%d of %d", k.ok, k.total)
 	}
@@ -629,9 +632,9 @@ func (j *judge) conclude(c *criterion, v *Verdict, s *scope, pop *population, n 
 		default:
 			v.Outcome = NotApplicable
 		}
-	case float64(elements) < minimum:
+	case float64(len(pop.items)) < minimum:
 		v.Outcome = Insufficient
-		open = append(open, Unknown{Attribute: cmp.Or(c.pop, c.f.ID), Reason: fmt.Sprintf("%d looked at, at least %s are needed", elements, formatNumber(minimum)), Remedy: "let a person judge what there is"})
+		open = append(open, Unknown{Attribute: cmp.Or(c.pop, c.f.ID), Reason: fmt.Sprintf("%d looked at, at least %s are needed", len(pop.items), formatNumber(minimum)), Remedy: "let a person judge what there is"})
 	case c.f.Accept.Any:
 		switch {
 		case k.ok > 0:

@@ -123,6 +123,7 @@ type criterion struct {
 	thresholds map[string]thresholdFile // those that its expressions may read
 	used       map[string]bool          // those that they do read
 	applies    *expr
+	only       *expr // which entries count at all, where there are several checks
 	checks     []check
 	pop        string
 	as         string
@@ -780,6 +781,7 @@ func (l *loader) criterion(i int) *criterion {
 	case len(f.Checks) > 0 && (f.Check.Pass != "" || f.Check.Manual != ""):
 		l.fail(c.at+".pass", id, "a criterion has either checks or pass", "move it into a check")
 	case len(f.Checks) > 0:
+		c.only = get(c.at+".only", id+".only", f.Check.Only, cel.BoolType, env, envKey)
 		for j, k := range f.Checks {
 			at := fmt.Sprintf("%s.checks[%d]", c.at, j)
 			if k.Name == "" || k.Pass == "" {

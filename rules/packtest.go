@@ -372,6 +372,7 @@ func (f *testFile) input(c *testCase) (Input, error) {
 			in.Metrics = append(in.Metrics, v)
 		}
 	}
+	in.Metrics = append(in.Metrics, quietMetrics(in.Metrics, evidence.DateIn(asOf, time.UTC))...)
 	for _, stream := range sortedKeys(c.Samples) {
 		sm := Sample{Stream: stream, Population: len(c.Samples[stream]), Complete: true, SeedHash: "test"}
 		for _, name := range c.Samples[stream] {
@@ -390,6 +391,34 @@ func (f *testFile) input(c *testCase) (Input, error) {
 		in.Overrides = append(in.Overrides, Override{ID: id, Partner: s.Partner, Criterion: id, Kind: in.Kind, Outcome: o, By: "auditor", Reason: "seen", On: asOf.AddDate(0, 0, -1)})
 	}
 	return in, nil
+}
+
+// quietMetrics are the values of a test that gives none: nothing happened that
+// could have been measured.
+func quietMetrics(have []measure.Value, today evidence.Date) []measure.Value {
+	given := map[valueKey]bool{}
+	for _, v := range have {
+		given[valueKey{v.Metric, v.Period}] = true
+	}
+	var out []measure.Value
+	for _, info := range metricCatalogue {
+		var ps []evidence.Period
+		for _, wk := range measure.FullWeeks(today, windowWeeks) {
+			ps = append(ps, evidence.Period{Week: wk})
+		}
+		if info.monthly {
+			ps = nil
+			for _, mo := range measure.FullMonths(today, windowMonths) {
+				ps = append(ps, evidence.Period{Month: mo})
+			}
+		}
+		for _, p := range ps {
+			if !given[valueKey{info.id, p}] {
+				out = append(out, measure.Value{Metric: info.id, Period: p})
+			}
+		}
+	}
+	return out
 }
 
 // mergeSnapshot adds lists to lists and replaces the rest.
@@ -445,6 +474,9 @@ func expand(m map[string]any, asOf time.Time) []map[string]any {
 		}
 		delete(e, "every")
 		delete(e, "except")
+		if _, isMetric := e["metric"]; isMetric && e["period"] == nil {
+			e["period"] = p.String()
+		}
 		out = append(out, e)
 	}
 	return out
@@ -454,14 +486,7 @@ func expand(m map[string]any, asOf time.Time) []map[string]any {
 func testRecord(m map[string]any, doctype string, created time.Time, name string) map[string]any {
 	out := map[string]any{}
 	for k, v := range m {
-		if nested, ok := v.(map[string]any); ok {
-			clean := map[string]any{}
-			for nk, nv := range nested {
-				clean[strings.ReplaceAll(nk, "_", "")] = nv
-			}
-			v = clean
-		}
-		out[strings.ReplaceAll(k, "_", "")] = v
+		out[fieldName(k)] = v
 	}
 	set := func(k string, v any) {
 		if _, ok := out[k]; !ok {
@@ -475,6 +500,22 @@ func testRecord(m map[string]any, doctype string, created time.Time, name string
 	set("modified", created)
 	set("seen", created)
 	return out
+}
+
+// fieldName spells a key of a record as the types do: the record's identity in
+// lower case, its own fields in Go's manner.
+func fieldName(key string) string {
+	switch key {
+	case "site", "doctype", "name", "modified", "seen", "hash", "created":
+		return key
+	}
+	var b strings.Builder
+	for word := range strings.SplitSeq(key, "_") {
+		if word != "" {
+			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return b.String()
 }
 
 // testValue reads a metric value: metric, period, value, reported, nothing_said,
