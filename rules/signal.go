@@ -521,7 +521,8 @@ func (d *detector) editedFeedback() {
 	}
 	for _, c := range d.changes {
 		f, t := answers[c.Key()], d.tickets[c.Key()]
-		if f == nil && (t == nil || !ratingField(c.Field)) {
+		// A ticket holds other numbers beside its rating: its clock, for one.
+		if t != nil && !ratingField(c.Field) || t == nil && f == nil {
 			continue
 		}
 		from, err1 := strconv.ParseFloat(strings.TrimSpace(c.From), 64)
