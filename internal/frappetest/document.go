@@ -134,9 +134,17 @@ func (d *document) setTable(f *field, v any) error {
 		if x == "" {
 			return nil
 		}
-		return raise("ValueError", "Document attached to child table must be a list")
+		return raise("TypeError", "'str' object does not support item assignment")
+	case *object:
+		if len(x.keys) == 0 {
+			return nil
+		}
+		return raise("TypeError", "'str' object does not support item assignment")
 	default:
-		return raise("ValueError", "Document attached to child table must be a list")
+		if !truthy(v) {
+			return nil
+		}
+		return raise("ValueError", "")
 	}
 	cm, err := d.q.meta(f.options)
 	if err != nil {

@@ -23,8 +23,9 @@ type exception struct {
 	// html asks for a web page whatever the caller accepts (werkzeug's own
 	// HTTP exceptions).
 	html bool
-	// source names another app as the origin of the error.
-	headers map[string]string
+	// untraced keeps exception and exc out of the answer.
+	untraced bool
+	headers  map[string]string
 }
 
 func (e *exception) Error() string {
@@ -63,6 +64,7 @@ var modules = map[string]string{
 	"HiddenAndMandatoryWithoutDefaultError": "frappe.core.doctype.doctype.doctype.", "NonUniqueError": "frappe.core.doctype.doctype.doctype.",
 	"CannotIndexedError": "frappe.core.doctype.doctype.doctype.", "UniqueFieldnameError": "frappe.core.doctype.doctype.doctype.",
 	"IllegalMandatoryError": "frappe.core.doctype.doctype.doctype.", "DoctypeLinkError": "frappe.core.doctype.doctype.doctype.",
+	"InvalidFieldNameError":   "frappe.core.doctype.doctype.doctype.",
 	"MaxFileSizeReachedError": "frappe.core.doctype.file.exceptions.", "FolderNotEmpty": "frappe.core.doctype.file.exceptions.",
 	"WorkflowPermissionError": "frappe.model.workflow.", "WorkflowTransitionError": "frappe.model.workflow.", "WorkflowStateError": "frappe.model.workflow.",
 }

@@ -152,7 +152,7 @@ func (q *session) saveFile(a fileArgs) (*document, error) {
 			}
 		}
 	}
-	if a.data != nil || a.url == "" {
+	if a.data != nil {
 		q.keepBytes(d, a)
 	}
 	if err := d.insert(); err != nil {

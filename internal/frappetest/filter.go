@@ -174,9 +174,6 @@ func (q *session) compileCondition(c *column, cond condition, plain bool) (predi
 		}
 		t, ok := parseDatetime(raw)
 		if !ok {
-			if raw != "" && q.site.version.major >= 15 {
-				return nil, raise("OperationalError", `(1525, "Incorrect DATETIME value: '%s'")`, raw)
-			}
 			return func([]*row) bool { return false }, nil
 		}
 		value = formatTime(t)

@@ -487,23 +487,15 @@ func (s *Site) errorReply(q *session, e *exception) *rawReply {
 	if e.html {
 		return page(e.status, http.StatusText(e.status), "")
 	}
-	// A missing document is a permission matter for those who may not read
-	// its DocType; the answer keeps the form of a 404.
 	traced := e.status != 404
+	// A missing document is a permission matter for those who may not read its
+	// DocType.
 	if s.version.hideMissing && e.class == "DoesNotExistError" && e.doctype != "" && q.user != "Administrator" {
-		before := q.messages
-		q.messages = nil
-		if ok, err := q.canType(e.doctype, "read", ""); err == nil && !ok {
-			q.messages = nil
-			q.notify("User %s does not have doctype access via role permission for document %s", bold(q.user), bold(e.doctype))
-			q.errorMessage = "No permission for " + e.doctype
-			e = raise("PermissionError", "")
-			e.thrown = true
-			traced = false
-		} else {
-			q.messages = before
+		if refused := q.typeRefused(e.doctype, "read"); refused != nil {
+			e = refused
 		}
 	}
+	traced = traced && !e.untraced
 	accept := q.req.Header.Get("Accept")
 	asJSON := strings.Contains(accept, "application/json") || accept != "" && q.req.Header.Get("X-Requested-With") == "XMLHttpRequest" ||
 		strings.HasPrefix(q.req.URL.Path, "/api/") && !strings.HasPrefix(accept, "text")

@@ -177,7 +177,7 @@ func parseField(s string) fieldExpr {
 	}
 	e.bad = true
 	for _, w := range wordPattern.FindAllString(body, -1) {
-		if w[0] != '\'' && w[0] != '"' {
+		if w[0] != '\'' && w[0] != '"' && !sqlWords[strings.ToLower(w)] {
 			e.columns = append(e.columns, strings.ReplaceAll(w, "`", ""))
 		}
 	}
@@ -213,8 +213,11 @@ func standardName(name string) bool {
 	if _, col, dotted := strings.Cut(name, "."); dotted {
 		name = strings.Trim(col, "`")
 	}
-	return isStandardColumn(name)
+	return name == "doctype" || isStandardColumn(name)
 }
+
+// sqlWords are words of an expression that name no column.
+var sqlWords = map[string]bool{"select": true, "from": true, "where": true, "as": true, "distinct": true, "and": true, "or": true, "not": true, "null": true}
 
 // understand validates list arguments as reportview.validate_args does and
 // plans the query as DatabaseQuery does.
@@ -458,15 +461,8 @@ func (q *session) sanitizeField(f string) error {
 // planList resolves columns, joins, filters, order and permissions.
 func (q *session) planList(a listArgs, m *meta, fields []string) (*query, error) {
 	if !a.ignorePermissions {
-		if ok, err := q.canType(a.doctype, "read", parentOr(a.parent, m)); err != nil {
+		if err := q.mustList(a.doctype, parentOr(a.parent, m)); err != nil {
 			return nil, err
-		} else if !ok {
-			before := len(q.messages)
-			if sel, _ := q.canType(a.doctype, "select", parentOr(a.parent, m)); !sel {
-				q.messages = q.messages[:before]
-				q.errorMessage = "No permission for " + a.doctype
-				return nil, raise("PermissionError", "")
-			}
 		}
 	}
 	qu := &query{q: q, m: m, asList: a.asList, dist: a.distinct, limit: -1}
@@ -578,6 +574,23 @@ func (q *session) planList(a listArgs, m *meta, fields []string) (*query, error)
 	return qu, nil
 }
 
+// mustList refuses a list to those who may neither read nor select.
+func (q *session) mustList(doctype, parent string) error {
+	before := len(q.messages)
+	ok, err := q.canType(doctype, "read", parent)
+	if err != nil || ok {
+		return err
+	}
+	refused := len(q.messages)
+	if ok, _ = q.canType(doctype, "select", parent); ok {
+		q.messages = q.messages[:before]
+		return nil
+	}
+	q.messages = q.messages[:refused]
+	q.errorMessage = "No permission for " + doctype
+	return raise("PermissionError", "")
+}
+
 func parentOr(parent string, m *meta) string {
 	if parent != "" {
 		return parent
@@ -611,13 +624,8 @@ func (qu *query) tableFor(table string, withLink bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if ok, err := q.canType(target, "read", m.name); err != nil {
+	if err := q.mustList(target, m.name); err != nil {
 		return 0, err
-	} else if !ok {
-		if sel, _ := q.canType(target, "select", m.name); !sel {
-			q.errorMessage = "No permission for " + target
-			return 0, raise("PermissionError", "")
-		}
 	}
 	if link == "" && !jm.child {
 		return 0, unknownColumn("tab"+target+".parenttype", "ON")
@@ -880,6 +888,9 @@ func (qu *query) orderColumn(ref, clause string) (orderKey, error) {
 	}
 	if e.bad || e.star || strings.ContainsAny(strings.TrimSpace(ref), " ") && !strings.Contains(ref, "`") {
 		return orderKey{}, sqlSyntaxError()
+	}
+	if lower := strings.ToLower(e.col); e.table == "" && !qu.m.stores(e.col) && qu.m.stores(lower) {
+		e.col = lower // column names know no case
 	}
 	if e.table == "" {
 		// ORDER BY looks among the selected columns first, GROUP BY among

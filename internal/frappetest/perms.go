@@ -345,16 +345,46 @@ func (q *session) levels(m *meta, right string) []int {
 	return out
 }
 
+// typeRefused is check_doctype_permission: where the roles give no such right
+// on the DocType as a whole, the answer says only that, without a traceback.
+func (q *session) typeRefused(doctype, right string) *exception {
+	kept := q.messages
+	q.messages = nil
+	ok, err := q.typeRight(doctype, right)
+	if err != nil || ok {
+		q.messages = kept
+		return nil
+	}
+	q.messages = nil
+	q.notify("User %s does not have doctype access via role permission for document %s", bold(q.user), bold(doctype))
+	q.errorMessage = "No permission for " + doctype
+	e := raise("PermissionError", "")
+	e.untraced = true
+	return e
+}
+
+// typeRight is canType without regard to shares.
+func (q *session) typeRight(doctype, right string) (bool, error) {
+	m := q.site.metaOf(doctype)
+	if m == nil || m.child || q.isAdmin() {
+		return q.canType(doctype, right, "")
+	}
+	return q.rolePerms(m).has[right] && (right != "submit" || m.submittable), nil
+}
+
 // denied is check_permission's refusal.
 func (q *session) denied(d *document, right string) *exception {
-	if m := d.m; q.site.version.major >= 15 {
-		before := len(q.messages)
-		if ok, _ := q.canType(m.name, right, ""); !ok {
-			q.messages = q.messages[:before]
-			q.notify("User %s does not have doctype access via role permission for document %s", bold(q.user), bold(m.name))
+	switch {
+	case q.site.version.hideMissing:
+		if e := q.typeRefused(d.m.name, right); e != nil {
+			return e
 		}
+		fallthrough
+	case q.site.version.major > 14:
+		q.errorMessage = "You need the '" + right + "' permission on " + bold(d.m.name) + " " + d.name() + " to perform this action."
+	default:
+		q.errorMessage = "Insufficient Permission for " + d.m.name
 	}
-	q.errorMessage = "You need the '" + right + "' permission on " + bold(d.m.name) + " " + d.name() + " to perform this action."
 	return raise("PermissionError", "")
 }
 
@@ -469,8 +499,11 @@ func (q *session) queryHook(m *meta, t *table) func(*row) bool {
 		readable := map[string]bool{}
 		return func(r *row) bool {
 			dt := t.str(r, "attached_to_doctype")
-			if dt == "" || t.str(r, "owner") == q.user || !isTrue(t.get(r, "is_private")) {
+			switch {
+			case !isTrue(t.get(r, "is_private")):
 				return true
+			case dt == "":
+				return t.str(r, "owner") == q.user
 			}
 			ok, known := readable[dt]
 			if !known {

@@ -114,21 +114,22 @@ var unlinked = map[string]bool{
 // checkBackLinks refuses to delete or cancel what other documents point to.
 func (q *session) checkBackLinks(d *document, method string) error {
 	target := d.m.name
-	refuse := func(dt, name, parenttype, parent string) error {
-		if parent != "" {
-			dt, name = parenttype, parent
+	refuse := func(t *table, r *row, dt string, dynamic bool) error {
+		name, owner := r.name, dt
+		if p := t.str(r, "parent"); p != "" {
+			name, owner = p, t.str(r, "parenttype")
 		}
-		if dt == target && fold(name) == fold(d.name()) || unlinked[dt] {
+		if owner == target && fold(name) == fold(d.name()) || unlinked[owner] {
 			return nil
 		}
-		if method == "cancel" {
-			if q.site.metaOf(dt) == nil || cint(q.value(dt, name, "docstatus")) != 1 {
-				return nil
-			}
-		} else if sub := q.site.metaOf(dt); sub != nil && sub.submittable && cint(q.value(dt, name, "docstatus")) == 2 {
+		switch status := cint(t.get(r, "docstatus")); {
+		case method == "cancel" && status != 1, method == "delete" && dynamic && status == 2:
 			return nil
 		}
-		return q.throw("LinkExistsError", "Cannot delete or cancel because %s %s is linked with %s %s", target, d.name(), dt, name)
+		if method == "delete" && (d.m.field("enabled") != nil || d.m.field("disabled") != nil) {
+			return q.throw("LinkExistsError", "You can disable this %s instead of deleting it.", target)
+		}
+		return q.throw("LinkExistsError", "Cannot delete or cancel because %s %s is linked with %s %s", target, d.name(), owner, name)
 	}
 	for dt, t := range q.site.tables {
 		if t.len() == 0 || unlinked[dt] || schemaTypes[dt] {
@@ -139,9 +140,9 @@ func (q *session) checkBackLinks(d *document, method string) error {
 			continue
 		}
 		for _, f := range m.links {
-			if f.typ == "Link" && f.options == target && f.name != "amended_from" {
+			if f.typ == "Link" && f.options == target && (f.name != "amended_from" || method == "delete") {
 				for _, r := range t.matching(f.name, d.name()) {
-					if err := refuse(dt, r.name, t.str(r, "parenttype"), t.str(r, "parent")); err != nil {
+					if err := refuse(t, r, dt, false); err != nil {
 						return err
 					}
 				}
@@ -149,7 +150,7 @@ func (q *session) checkBackLinks(d *document, method string) error {
 			if f.typ == "Dynamic Link" {
 				for _, r := range t.matching(f.name, d.name()) {
 					if t.str(r, f.options) == target {
-						if err := refuse(dt, r.name, t.str(r, "parenttype"), t.str(r, "parent")); err != nil {
+						if err := refuse(t, r, dt, true); err != nil {
 							return err
 						}
 					}

@@ -69,7 +69,7 @@ func (q *session) getList(doctype string, p *object) (any, error) {
 		v, ok := asBool(p.get(k))
 		if !ok {
 			if q.site.version.major >= 15 {
-				return nil, q.throw("FrappeTypeError", "Argument '%s' should be of type 'bool' but got '%s' instead.", k, pyType(p.get(k)))
+				return nil, raise("FrappeTypeError", "Argument '%s' should be of type 'bool' but got '%s' instead.", k, pyType(p.get(k)))
 			}
 			v = truthy(p.get(k))
 		}
@@ -188,6 +188,15 @@ func (q *session) create(doctype string, data *object) (any, error) {
 		return nil, err
 	}
 	data.del("doctype")
+	if q.site.version.major >= 15 {
+		// Arguments of new_doc are no fields.
+		if truthy(data.get("as_dict")) {
+			return nil, raise("AttributeError", "'dict' object has no attribute 'insert'")
+		}
+		for _, k := range []string{"as_dict", "parent_doc", "parentfield"} {
+			data.del(k)
+		}
+	}
 	if s, ok := data.get("name").(string); ok && s != "" && q.site.version.apiNameSet {
 		q.apiNameSet = true
 	}

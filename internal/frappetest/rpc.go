@@ -537,7 +537,7 @@ func (q *session) clientSetValue(p *object) (any, error) {
 func (q *session) insertDoc(o *object) (*document, error) {
 	doctype := cstr(o.get("doctype"))
 	if doctype == "" {
-		return nil, raise("KeyError", "'doctype'")
+		return nil, raise("ValueError", "\"doctype\" is a required key")
 	}
 	m := q.site.metaOf(doctype)
 	if m == nil {
@@ -614,7 +614,7 @@ func (q *session) rebuilt(v any) (*document, error) {
 	}
 	doctype := cstr(o.get("doctype"))
 	if doctype == "" {
-		return nil, raise("KeyError", "'doctype'")
+		return nil, raise("ValueError", "\"doctype\" is a required key")
 	}
 	if _, err := q.docMeta(doctype); err != nil {
 		return nil, err
@@ -807,9 +807,7 @@ func (q *session) hasPermission(p *object) (any, error) {
 			return nil, err
 		}
 	}
-	if ok {
-		q.messages = q.messages[:before]
-	}
+	q.messages = q.messages[:before] // asked without raising, so nothing is said
 	return newObject("has_permission", ok), nil
 }
 

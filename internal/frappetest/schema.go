@@ -76,11 +76,12 @@ var (
 	badField    = regexp.MustCompile(`[^\w]`)
 )
 
-// reservedFields may not be names of fields.
-var reservedFields = []string{
-	"name", "parent", "creation", "owner", "modified", "modified_by", "parentfield", "parenttype", "file_list", "flags", "docstatus", "_meta", "meta",
-	"get", "set", "append", "insert", "save", "delete", "update", "as_dict", "reload", "doctype",
-}
+// Names that fields may not have: columns and attributes of every document.
+var (
+	restrictedFields = []string{"name", "parent", "creation", "owner", "modified", "modified_by", "parentfield", "parenttype", "file_list", "flags", "docstatus"}
+	reservedFields   = []string{"doctype", "meta", "flags", "parent_doc", "_table_fields", "_valid_columns", "_doc_before_save", "dont_update_if_missing"}
+	illegalInField   = regexp.MustCompile(`['",./%@()<>{}]`)
+)
 
 // validateDocType holds the rules of §8: who, what is custom, what the fields
 // and permission rows may be.
@@ -186,28 +187,32 @@ func validateDocField(d, f *document, seen map[string]bool) error {
 	}
 	if f.str("fieldname") == "" {
 		label := f.str("label")
+		isBreak := typ == "Section Break" || typ == "Column Break" || typ == "Tab Break"
 		switch {
 		case label != "":
-			f.vals["fieldname"] = strings.Trim(badField.ReplaceAllString(strings.ToLower(strings.ReplaceAll(label, " ", "_")), ""), "_")
-			if slices.Contains(reservedFields, f.str("fieldname")) {
-				f.vals["fieldname"] = f.str("fieldname") + "1"
+			name := strings.Trim(strings.ReplaceAll(strings.ToLower(strings.TrimSpace(label)), " ", "_"), "?")
+			if slices.Contains(restrictedFields, name) {
+				name += "1"
 			}
-		case layoutTypes[typ]:
-			f.vals["fieldname"] = strings.ToLower(strings.ReplaceAll(typ, " ", "_")) + "_" + cstr(f.vals["idx"])
+			if isBreak {
+				name += "_" + strings.ToLower(strings.TrimSuffix(typ, " Break"))
+			}
+			f.vals["fieldname"] = name
+		case isBreak:
+			f.vals["fieldname"] = strings.ToLower(strings.ReplaceAll(typ, " ", "_")) + "_" + q.site.newHash()[6:]
 		default:
 			return q.throw("ValidationError", "Row #%d: Fieldname is required", cint(f.vals["idx"]))
 		}
+	} else if slices.Contains(restrictedFields, f.str("fieldname")) {
+		return q.throw("InvalidFieldNameError", "Fieldname %s is restricted", f.str("fieldname"))
 	}
-	name := f.str("fieldname")
-	if slices.Contains(reservedFields, name) {
-		return q.throw("ValidationError", "Fieldname %s is restricted, it conflicts with meta object", bold(name))
-	}
-	if lower := strings.ToLower(name); lower != name {
-		f.vals["fieldname"] = lower
-		name = lower
-	}
+	name := strings.ToLower(illegalInField.ReplaceAllString(f.str("fieldname"), ""))
+	f.vals["fieldname"] = name
 	if badField.MatchString(name) {
-		return q.throw("InvalidFieldNameError", "Fieldname '%s' can not contain special characters", name)
+		return q.throw("InvalidColumnName", "Fieldname %s cannot have special characters like %s", bold(name), `"`+strings.Join(badField.FindAllString(name, -1), `", "`)+`"`)
+	}
+	if slices.Contains(reservedFields, name) {
+		return q.throw("ValidationError", "%s: fieldname cannot be set to reserved keyword %s", bold(d.name()), bold(name))
 	}
 	if seen[name] {
 		return q.throw("UniqueFieldnameError", "%s: Fieldname %s appears multiple times in rows", d.name(), name)
@@ -820,7 +825,7 @@ func validateFile(d *document) error {
 	if u := d.str("file_url"); u != "" && !strings.HasPrefix(u, "/files/") && !strings.HasPrefix(u, "/private/files/") && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") && !d.is("is_folder") {
 		return d.q.throw("ValidationError", "URL must start with http:// or https://")
 	}
-	if d.isNew && !d.is("is_folder") && d.str("file_url") == "" && d.str("content") == "" && d.str("content_hash") == "" {
+	if d.isNew && !d.is("is_folder") && d.str("file_url") == "" && d.str("content") == "" && d.str("content_hash") == "" || d.isNew && d.str("file_name") == "." {
 		return d.q.throw("ValidationError", "There is some problem with the file url: %s", d.str("file_url"))
 	}
 	if d.isNew && !d.is("is_folder") && d.str("file_name") == "" && d.str("file_url") != "" {
