@@ -433,6 +433,11 @@ func (s *site) direction(r *record) (sent, known bool) {
 	if dir := r.str("sent_or_received"); dir != "" {
 		return dir == "Sent", true
 	}
+	return s.senderIsOwn(r)
+}
+
+// senderIsOwn tells by the sender's domain whether the partner wrote the mail.
+func (s *site) senderIsOwn(r *record) (own, known bool) {
 	d := domain(r.str("sender"))
 	return d == "" || slices.Contains(s.domains, d), d == "" || len(s.domains) > 0
 }

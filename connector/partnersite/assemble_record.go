@@ -88,6 +88,14 @@ func (r *record) value(field string) any {
 	switch field {
 	case "name":
 		return r.Name
+	case "sent_or_received":
+		// Timelines do not say it; rules that ask for it must find it all the same.
+		if sent, known := r.site.senderIsOwn(r); known && r.Doctype == doctypeMail {
+			if sent {
+				return "Sent"
+			}
+			return "Received"
+		}
 	case "owner":
 		return r.Ref.Owner
 	case "doctype":
