@@ -577,9 +577,23 @@ func (p *project) slip() (evidence.Date, string) {
 		if err1 != nil || err2 != nil || from.IsZero() || !to.After(from) {
 			continue
 		}
-		note(evidence.DateIn(c.At, p.w.loc), "the end was moved from "+from.String()+" to "+to.String())
+		at := evidence.DateIn(c.At, p.w.loc)
+		if !at.After(p.planned()) {
+			continue // the plan was still being made
+		}
+		note(at, "the end was moved from "+from.String()+" to "+to.String())
 	}
 	return on, what
+}
+
+// planned is the day on which the project's first plan stood: the kick-off, or
+// a week after the project was entered where none is known. Dates that a
+// template brings are set to the project's own until then.
+func (p *project) planned() evidence.Date {
+	if k := p.first(evidence.MeetingKickOff); k != nil && !k.On.IsZero() {
+		return k.On
+	}
+	return evidence.DateIn(p.p.Created, p.w.loc).AddDays(7)
 }
 
 // movesEnd reports whether the change touches the project's end: its own end
@@ -949,7 +963,9 @@ func declareProjectFacts() {
 	addString(k, "name", "the record's name", func(t *ticket) string { return cleanText(t.t.Name, 140) })
 	addString(k, "subject", "subject", func(t *ticket) string { return cleanText(t.t.Subject, 80) })
 	addBool(k, "closed", "resolved or closed", func(t *ticket) bool { return t.t.Closed })
-	addBool(k, "has_owner", "somebody is assigned", func(t *ticket) bool { return len(t.t.Assignees) > 0 })
+	addBool(k, "has_owner", "somebody is assigned, or one of the staff entered it", func(t *ticket) bool {
+		return len(t.t.Assignees) > 0 || slices.ContainsFunc(t.w.s.People, func(p evidence.Person) bool { return p.User != "" && strings.EqualFold(p.User, t.t.Owner) })
+	})
 	addBool(k, "answered", "there was a first reply", func(t *ticket) bool { return !t.t.FirstResponse.IsZero() && !t.t.FirstResponse.After(t.w.asOf) })
 	addBool(k, "has_agreement", "a service level agreement applies", func(t *ticket) bool { return t.t.Agreement != "" })
 	addBool(k, "resolved", "it has a date of resolution", func(t *ticket) bool { return !t.t.Resolved.IsZero() && !t.t.Resolved.After(t.w.asOf) })
