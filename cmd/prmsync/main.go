@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,11 +20,34 @@ const (
 	exitOK     = 0 // done
 	exitFailed = 1 // the work could not be done
 	exitUsage  = 2 // wrong flags or configuration
+	exitNotMet = 3 // done, and something is not met
 )
+
+// usageError is a mistake in flags or configuration: exit code 2.
+type usageError struct{ error }
+
+// Unwrap returns the mistake.
+func (e usageError) Unwrap() error { return e.error }
+
+func usage(err error) error { return usageError{err} }
+
+// errNotMet ends a command that did its work and found something not met.
+var errNotMet = errors.New("something is not met")
 
 // commands is the whole command line; kong reads the tags.
 type commands struct {
-	Version versionCmd `cmd:"" help:"Print which prmsync this is."`
+	Demo      demoCmd      `cmd:"" help:"See the whole job on made-up partners, in memory."`
+	Run       runCmd       `cmd:"" help:"Keep the PRM and the metrics current until told to end."`
+	Once      onceCmd      `cmd:"" help:"Do one cycle and end."`
+	Check     checkCmd     `cmd:"" help:"Judge one partner and say why."`
+	Status    statusCmd    `cmd:"" help:"Show how all partners and the daemon stand."`
+	Plan      planCmd      `cmd:"" help:"Show what would be written to the PRM, without writing."`
+	Provision provisionCmd `cmd:"" help:"Make or update the PRM's doctypes, permissions and desk."`
+	Outbox    outboxCmd    `cmd:"" help:"Look at changes that wait for the PRM; retry or drop them."`
+	Backup    backupCmd    `cmd:"" help:"Copy the state store while it is in use."`
+	Restore   restoreCmd   `cmd:"" help:"Put a backup in the state store's place."`
+	Health    healthCmd    `cmd:"" help:"Ask a running prmsync whether it is well; for containers."`
+	Version   versionCmd   `cmd:"" help:"Print which prmsync this is."`
 }
 
 // process is what a subcommand may use of the world around it.
@@ -75,9 +99,16 @@ func run(ctx context.Context, args []string, env envconfig.Lookuper, stdout, std
 		fmt.Fprintf(stderr, "prmsync: %v\nTry: prmsync --help\n", err)
 		return exitUsage
 	}
-	if err := kctx.Run(process{ctx: ctx, env: env, stdout: stdout, stderr: stderr}); err != nil {
-		fmt.Fprintln(stderr, "prmsync:", err)
-		return exitFailed
+	err = kctx.Run(process{ctx: ctx, env: env, stdout: stdout, stderr: stderr})
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errNotMet):
+		return exitNotMet
 	}
-	return exitOK
+	fmt.Fprintln(stderr, "prmsync:", err)
+	if _, wrong := errors.AsType[usageError](err); wrong {
+		return exitUsage
+	}
+	return exitFailed
 }

@@ -23,19 +23,13 @@ func (c versionCmd) Run(p process) error {
 		Commit   string `json:"commit"`
 		Go       string `json:"go"`
 		Platform string `json:"platform"`
-	}{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	}{Version: versionText(), Go: goVersion(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if v.Version == "" {
-			v.Version = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				v.Commit = s.Value
 			}
 		}
-	}
-	if v.Version == "" {
-		v.Version = "(devel)"
 	}
 	if c.JSON {
 		enc := json.NewEncoder(p.stdout)
@@ -45,3 +39,16 @@ func (c versionCmd) Run(p process) error {
 	_, err := fmt.Fprintln(p.stdout, strings.Join(strings.Fields("prmsync "+v.Version+" "+v.Commit+" "+v.Go+" "+v.Platform), " "))
 	return err
 }
+
+// versionText is the version that metrics, the PRM and people are shown.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+func goVersion() string { return runtime.Version() }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/prmsync/prmsync/config"
+	"github.com/prmsync/prmsync/connector/prm/schema"
+)
+
+type provisionCmd struct {
+	Apply  provisionApplyCmd  `cmd:"" default:"withargs" help:"Show what is missing or differs on the PRM, then make it."`
+	Verify provisionVerifyCmd `cmd:"" help:"Compare the live schema and permissions with what prmsync needs."`
+}
+
+type provisionApplyCmd struct {
+	DryRun bool `help:"Show the plan and end." name:"dry-run"`
+	Yes    bool `help:"Do not ask." short:"y"`
+	JSON   bool `help:"Print one JSON document." name:"json"`
+}
+
+// Help is shown by --help.
+func (provisionApplyCmd) Help() string {
+	return `Needs PRMSYNC_PRM_URL and the provisioning user's key in
+PRMSYNC_PROVISION_API_KEY and PRMSYNC_PROVISION_API_SECRET: a System Manager who
+is also Workspace Manager and, for the customers' web form, Website Manager.
+
+Only adds and changes; what people added or edited stays. May be run again at
+any time, also after an interruption.`
+}
+
+// Run provisions the PRM.
+func (c provisionApplyCmd) Run(p process) error {
+	cfg, err := config.Load(p.ctx, p.env, config.Needs{Provisioning: true})
+	if err != nil {
+		return usage(err)
+	}
+	client, err := prmClient(cfg.PRM, cfg.PRM.ProvisionAPIKey, cfg.PRM.ProvisionAPISecret, p.logger(cfg.Settings))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	o := schema.Options{Deployment: string(cfg.PRM.Deployment), DryRun: true}
+	plan, err := schema.Provision(p.ctx, client, o)
+	if err != nil {
+		return err
+	}
+	todo := plan.Count(schema.Create) + plan.Count(schema.Change)
+	if c.DryRun || todo == 0 {
+		return c.print(p, plan, "")
+	}
+	if !c.JSON {
+		if err := c.print(p, plan, ""); err != nil {
+			return err
+		}
+	}
+	if !c.Yes {
+		if !terminal(p.stderr) {
+			return usage(fmt.Errorf("%d documents would be made or changed; say --yes to do it, or --dry-run to look only", todo))
+		}
+		fmt.Fprintf(p.stderr, "\nMake or change %d documents on %s? [y/N] ", todo, cfg.PRM.URL)
+		var answer string
+		if _, err := fmt.Scanln(&answer); err != nil || (answer != "y" && answer != "yes") {
+			fmt.Fprintln(p.stderr, "nothing was changed")
+			return nil
+		}
+	}
+	o.DryRun = false
+	bars := newBars(p)
+	o.Progress = func(done, total int, item schema.Item) { bars.step("provision", done, total) }
+	res, err := schema.Provision(p.ctx, client, o)
+	bars.close()
+	if err != nil {
+		return fmt.Errorf("%w; what was made stays: run it again to go on", err)
+	}
+	if err := c.print(p, res, "done: "); err != nil {
+		return err
+	}
+	if n := res.Count(schema.Cannot); n > 0 {
+		return fmt.Errorf("%d steps were refused; see above", n)
+	}
+	return nil
+}
+
+func (c provisionApplyCmd) print(p process, r schema.Result, prefix string) error {
+	if c.JSON {
+		return writeJSON(p.stdout, r)
+	}
+	for _, i := range r.Items {
+		if i.Verb != schema.Unchanged {
+			fmt.Fprintln(p.stdout, i)
+		}
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s%d to create, %d to change, %d unchanged, %d left to people, %d not on this version, %d refused\n", prefix,
+		r.Count(schema.Create), r.Count(schema.Change), r.Count(schema.Unchanged), r.Count(schema.Left), r.Count(schema.Skipped), r.Count(schema.Cannot))
+	return err
+}
+
+type provisionVerifyCmd struct {
+	JSON bool `help:"Print one JSON document." name:"json"`
+}
+
+// Run verifies the PRM as the provisioning user sees it.
+func (c provisionVerifyCmd) Run(p process) error {
+	return provisionApplyCmd{DryRun: true, JSON: c.JSON}.Run(p)
+}
