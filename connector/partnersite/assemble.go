@@ -163,7 +163,7 @@ func (s *site) reach(staleAfter time.Duration) ([]evidence.Gap, []evidence.Cover
 			fresh[c.Stream] = true
 		}
 	}
-	for _, g := range s.in.Gaps {
+	for _, g := range s.each(s.in.Gaps) {
 		if g.Kind == evidence.Unreachable && fresh[g.Stream] || g.Kind == evidence.Stale && stale[g.Stream] {
 			continue
 		}
@@ -171,6 +171,30 @@ func (s *site) reach(staleAfter time.Duration) ([]evidence.Gap, []evidence.Cover
 		gaps = append(gaps, g)
 	}
 	return gaps, coverage
+}
+
+// each spells out a gap of the whole site ("*" or no stream) as one of each
+// stream that is read there: whoever asks for a stream need not know of it.
+func (s *site) each(gaps []evidence.Gap) []evidence.Gap {
+	var out []evidence.Gap
+	for _, g := range gaps {
+		if g.Stream != "*" && g.Stream != "" {
+			out = append(out, g)
+			continue
+		}
+		mapped := s.in.Mapping.Doctypes()
+		doctypes := slices.Clone(mapped)
+		for _, st := range streams {
+			if st.serves&purposes(s.in.Site.Purpose) != 0 {
+				doctypes = append(doctypes, st.doctype)
+			}
+		}
+		for _, d := range unique(doctypes) {
+			g.Stream = d
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // newSite sorts out which version of each record holds as of the instant.

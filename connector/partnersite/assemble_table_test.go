@@ -622,6 +622,28 @@ func TestReachIsPassedOnAndGrowsOld(t *testing.T) {
 	}
 }
 
+func TestAGapOfAWholeSiteIsOneOfEachStream(t *testing.T) {
+	t.Parallel()
+	in := meridian(t)
+	in.Sites[0].Documents = nil
+	in.Sites[0].Gaps = []evidence.Gap{{Stream: "*", Kind: evidence.Unreachable, Reason: "never read"}}
+	s := partnersite.Assemble(in)
+	for _, stream := range []string{"Task", "Sales Invoice", "Deleted Document", "Weekly Metric"} { // the last by mapping alone
+		if g, ok := s.Missing(stream); !ok || g.Kind != evidence.Unreachable || g.Site != "erp" {
+			t.Errorf("gap of %s: %+v %t", stream, g, ok)
+		}
+	}
+	in.Sites[0].Site.Purpose = "sales"
+	in.Sites[0].Mapping = config.Mapping{}
+	s = partnersite.Assemble(in)
+	if _, ok := s.Missing("Issue"); ok {
+		t.Error("a site that serves sales alone owes no tickets")
+	}
+	if _, ok := s.Missing("Quotation"); !ok {
+		t.Error("it owes offers")
+	}
+}
+
 func TestKindsThatNobodyMapped(t *testing.T) {
 	t.Parallel()
 	s := partnersite.Assemble(meridian(t))
