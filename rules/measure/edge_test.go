@@ -695,16 +695,21 @@ func TestConversionCountsDealsOnce(t *testing.T) {
 		{Ref: ref("Quotation", "draft"), On: on},
 		{Ref: ref("Quotation", "of the CRM's deal"), Deal: "CRM-1", Submitted: true, Won: on},
 		{Ref: ref("Quotation", "lost without a date"), Submitted: true, Status: "Lost", On: date("2026-11-09")},
+		{Ref: ref("Quotation", "labelled lost, ordered in August"), Submitted: true, Status: "Lost", Won: date("2026-08-03")},
+		{Ref: ref("Quotation", "lost in August"), Submitted: true, Status: "Lost", Lost: date("2026-08-03")},
+		{Ref: ref("Quotation", "open"), Submitted: true, Status: "Open"},
 	}
 	s.Deals = []evidence.Deal{
 		{Ref: ref("Opportunity", "OPP-1"), Won: true, Closed: on},
 		{Ref: ref("Opportunity", "OPP-2"), Lost: true, Closed: on},
 		{Ref: ref("CRM Deal", "CRM-1"), Won: true, Closed: on, Opened: date("2026-11-09")},
 		{Ref: ref("Quotation", "won"), Won: true, Closed: on},
+		{Ref: ref("CRM Deal", "CRM-2"), Lost: true},
+		{Ref: ref("CRM Deal", "CRM-3")},
 	}
 	v := one(t, s, measure.Conversion, "2026-W46")
-	if v.Numerator != 3 || v.Denominator != 4 || v.Counts[measure.CountLostWithoutDate] != 1 {
-		t.Errorf("%v of %v, %v lost without a date; want 3 of 4, 1", v.Numerator, v.Denominator, v.Counts[measure.CountLostWithoutDate])
+	if v.Numerator != 3 || v.Denominator != 4 || v.Counts[measure.CountLostWithoutDate] != 2 {
+		t.Errorf("%v of %v, %v lost without a date; want 3 of 4, 2", v.Numerator, v.Denominator, v.Counts[measure.CountLostWithoutDate])
 	}
 	if v.Counts[measure.CountCohortWon] != 2 || v.Counts[measure.CountCohortLost] != 1 || v.Counts[measure.CountMean] != 75 {
 		t.Errorf("cohort %v won, %v lost, own mean %v; want 2, 1, 75", v.Counts[measure.CountCohortWon], v.Counts[measure.CountCohortLost], v.Counts[measure.CountMean])
@@ -727,6 +732,9 @@ func TestResponseEdges(t *testing.T) {
 		counts map[string]float64
 	}{
 		{"answered", evidence.Lead{Received: asked, FirstResponse: asked.Add(time.Hour)}, [2]float64{1, 1}, map[string]float64{measure.CountAnswered: 1}},
+		{"after eight working hours", evidence.Lead{Received: asked.AddDate(0, 0, -1), FirstResponse: asked}, [2]float64{1, 1}, map[string]float64{measure.CountAnswered: 1, measure.CountMaxHours: 8}},
+		{"a second more", evidence.Lead{Received: asked.AddDate(0, 0, -1), FirstResponse: asked.Add(time.Second)}, [2]float64{0, 1}, map[string]float64{measure.CountAnswered: 1}},
+		{"asked after the instant of judgement", evidence.Lead{Received: friday.Add(time.Hour), ResponseDue: friday}, [2]float64{0, 0}, map[string]float64{measure.CountPending: 0}},
 		{"on the due date", evidence.Lead{Received: asked, FirstResponse: due, ResponseDue: due}, [2]float64{1, 1}, map[string]float64{measure.CountAnswered: 1}},
 		{"after the due date", evidence.Lead{Received: asked, FirstResponse: due.Add(time.Second), ResponseDue: due}, [2]float64{0, 1}, map[string]float64{measure.CountAnswered: 1}},
 		{"waiting within the limit", evidence.Lead{Received: asked}, [2]float64{0, 0}, map[string]float64{measure.CountPending: 1}},
