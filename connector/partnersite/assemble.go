@@ -26,10 +26,6 @@ type AssembleInput struct {
 	MailDomains []string
 	// AsOf is the instant that is described.
 	AsOf time.Time
-	// KnownAt hides versions seen after it; zero: all are used. What was judged
-	// once is judged again to the byte with the KnownAt of then, although records
-	// created before AsOf have come to light since.
-	KnownAt time.Time
 	// StaleAfter is the age of a stream's last successful read from which its
 	// silence proves nothing; until then a site that does not answer is no gap.
 	// Zero: neither.
@@ -44,6 +40,11 @@ type SiteInput struct {
 	DateFormat string
 	// Documents are versions of records, in any order.
 	Documents []evidence.Document
+	// KnownAt hides versions seen after it; zero: all are used. A site that was
+	// being read at AsOf is judged again to the byte with KnownAt set to AsOf,
+	// although records created before it have come to light since. One that was
+	// first read later has only what came later.
+	KnownAt time.Time
 	// Mapping is the partner's, already laid over the defaults.
 	Mapping  config.Mapping
 	Gaps     []evidence.Gap      // reach as known at AsOf
@@ -203,7 +204,7 @@ func newSite(in *AssembleInput, si *SiteInput) *site {
 	s.today = evidence.DateIn(in.AsOf, s.loc)
 	byDoctype := map[string][]int32{}
 	for i := range si.Documents {
-		if d := &si.Documents[i]; in.KnownAt.IsZero() || !d.Seen.After(in.KnownAt) {
+		if d := &si.Documents[i]; si.KnownAt.IsZero() || !d.Seen.After(si.KnownAt) {
 			byDoctype[d.Doctype] = append(byDoctype[d.Doctype], int32(i))
 		}
 	}
