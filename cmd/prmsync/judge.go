@@ -172,6 +172,9 @@ func (j *judge) snapshot(ctx context.Context, partner string, at time.Time) (evi
 			si.Site = reach.Site
 			si.Site.Key, si.Site.URL, si.Site.Purpose = s.Key, s.URL, s.Purpose
 			si.Gaps, si.Coverage, si.DateFormat = reach.Gaps, reach.Coverage, reach.Notes[noteDateFormat]
+			if !reach.Seen.After(at) {
+				si.KnownAt = at // it was being read then: what was judged once stays so
+			}
 		} else {
 			si.Gaps = []evidence.Gap{{Site: s.Key, Stream: "*", Kind: evidence.Unreachable, Reason: "the site was never read"}}
 		}
