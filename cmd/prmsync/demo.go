@@ -212,7 +212,7 @@ func demoWorks(ctx context.Context, st *store.Store, world *demo.World, log *slo
 
 func memberConfig(m *demo.Member, every config.Schedule) config.Partner {
 	return config.Partner{
-		Key: m.Key, Name: m.Name,
+		Key: m.Key, Name: m.Name, MailDomains: m.MailDomains,
 		Sites: []config.Site{{
 			Key: "erp", URL: m.URL, APIKey: config.NewSecret(m.Reader.Key), APISecret: config.NewSecret(m.Reader.Secret), Schedule: every,
 			Purpose: config.AllPurposes, AllowPrivateNetwork: true, Mapping: m.Mapping,

@@ -263,6 +263,11 @@ func certified(snap *evidence.Snapshot, people programme.Input) {
 		})
 	}
 	snap.Gaps = append(snap.Gaps, people.Gaps...)
+	if !people.AsOf.IsZero() && !slices.ContainsFunc(people.Gaps, func(g evidence.Gap) bool { return g.Stream == "Partner Certificate" }) {
+		snap.Coverage = append(snap.Coverage, evidence.Coverage{
+			Site: "prm", Stream: "Partner Certificate", Rows: len(snap.Certificates), LastSuccess: people.AsOf, LastComplete: people.AsOf, Complete: true,
+		})
+	}
 	slices.SortFunc(snap.Certificates, func(a, b evidence.Certificate) int { return a.Compare(b.Ref) })
 }
 

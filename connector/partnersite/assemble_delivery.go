@@ -491,7 +491,13 @@ func (s *site) messages(snap *evidence.Snapshot) {
 		if len(m.ToDomains) == 0 {
 			m.ToDomains = nil
 		}
-		m.ToCustomer = len(s.domains) > 0 && slices.ContainsFunc(m.ToDomains, func(d string) bool { return !slices.Contains(s.domains, d) })
+		own := s.domains
+		if len(own) == 0 && m.FromDomain != "" {
+			// Nobody has said which domains are the partner's: whoever sends a mail
+			// to another house writes to somebody outside.
+			own = []string{m.FromDomain}
+		}
+		m.ToCustomer = len(own) > 0 && slices.ContainsFunc(m.ToDomains, func(d string) bool { return !slices.Contains(own, d) })
 		for _, w := range r.tableOf("timeline_links") {
 			if m.Project == "" && w.str("link_doctype") == doctypeProject {
 				m.Project = w.str("link_name")

@@ -34,6 +34,7 @@ type Habits struct {
 	Untrained       bool // a salesperson without induction
 	NoPreventive    bool // no preventive action in the last quarter
 	NoControls      bool
+	LostDeals       bool // prospects that bought elsewhere
 }
 
 // mailDomain is the company's own.
@@ -65,6 +66,9 @@ var customers = []string{
 	"Osprey Textiles", "Granite Dairy", "Lantern Books", "Redwing Motors", "Saltmarsh Seeds",
 	"Juniper Optics", "Fernhill Schools",
 }
+
+// prospects asked for an offer and bought elsewhere.
+var prospects = []string{"Copper Lane Bakery", "Northgate Clinics", "Silverleaf Paper", "Harbour Cycles", "Maple Street Media", "Orchard Tools"}
 
 var firstNames = []string{"Asha", "Jonas", "Mira", "Tomas", "Leila", "Piet", "Nadia", "Oskar", "Ines", "Ravi"}
 
@@ -115,10 +119,17 @@ func (c Company) Write(today evidence.Date) Documents {
 	for i := range c.Habits.Projects {
 		// The youngest project is a few weeks old, the oldest almost a year;
 		// a little under half of them are past their go-live.
-		age := 30 + i*(weeks*7-40)/max(c.Habits.Projects, 1)
+		age := min(30, weeks*7/2) + i*max(weeks*7-40, 0)/max(c.Habits.Projects, 1)
 		y.project(i, today.AddDays(-age))
 	}
-	y.internalProject()
+	if weeks >= 52 {
+		y.internalProject()
+	}
+	if c.Habits.LostDeals {
+		for i, age := range []int{15, 38, 61, 82, 140, 230} {
+			y.sell(prospects[i], "office@"+strings.ToLower(strings.ReplaceAll(prospects[i], " ", ""))+".example", today.AddDays(-age+12), false)
+		}
+	}
 	y.support(weeks)
 	y.weekly(weeks)
 	return y.docs
@@ -165,7 +176,13 @@ func (y *year) rows(child, parenttype, parent, field, stamp string, rows ...map[
 	return out
 }
 
-func (y *year) masterDay() evidence.Date { return y.today.AddDays(-400) }
+// masterDay is when the site was set up: before the first work.
+func (y *year) masterDay() evidence.Date {
+	if y.Habits.Age > 0 {
+		return y.today.AddDays(-7 * y.Habits.Age)
+	}
+	return y.today.AddDays(-400)
+}
 
 func (y *year) people() {
 	roles := []struct{ designation, dept string }{
@@ -192,9 +209,9 @@ func (y *year) people() {
 			"date_of_birth": "1990-04-01",
 		})
 	}
-	y.training("ERP consultant course", y.today.AddDays(-380), y.staff[2], y.staff[3], y.staff[4])
+	y.training("ERP consultant course", y.masterDay().AddDays(4), y.staff[2], y.staff[3], y.staff[4])
 	if !y.Habits.Untrained {
-		y.training("Sales induction", y.today.AddDays(-375), y.staff[5], y.staff[6])
+		y.training("Sales induction", y.masterDay().AddDays(5), y.staff[5], y.staff[6])
 	}
 }
 

@@ -122,34 +122,40 @@ func (y *year) project(i int, inv evidence.Date) {
 
 // sell writes the lead, the offer and, for a won deal, the order.
 func (y *year) sell(customer, contact string, inv evidence.Date, won bool) string {
+	lead := fmt.Sprintf("CRM-LEAD-%d-%05d", inv.Year, y.next("LEAD"))
 	first := inv.AddDays(-45)
-	lead := fmt.Sprintf("CRM-LEAD-%d-%05d", first.Year, y.next("LEAD"))
+	if y.Habits.Age > 0 { // a young house sells fast
+		first = inv.AddDays(-9)
+	}
+	day := func(n int) evidence.Date { // of the 45, in the time there was
+		return first.AddDays(n * inv.DaysSince(first) / 45)
+	}
 	at := y.stamp(first, 10, 0)
-	y.add("Lead", lead, y.sales(), at, y.stamp(first.AddDays(9), 15, 0), map[string]any{
+	y.add("Lead", lead, y.sales(), at, y.stamp(day(9), 15, 0), map[string]any{
 		"lead_name": "Office of " + customer, "first_name": "Office", "company_name": customer, "email_id": contact, "lead_owner": y.sales(),
-		"status": "Converted", "qualification_status": "Qualified", "qualified_by": y.sales(), "qualified_on": first.AddDays(8).String(), "title": customer,
+		"status": "Converted", "qualification_status": "Qualified", "qualified_by": y.sales(), "qualified_on": day(8).String(), "title": customer,
 		"custom_bant_budget": "Approved for this year", "custom_bant_authority": "Managing director", "custom_bant_need": "One system for stock and books",
 		"custom_bant_timing": "Within six months", "company": y.Name,
 	})
 	y.mail("Lead", lead, "Received", contact, y.sales(), "We are looking for an ERP", "", first, 10)
 	y.mail("Lead", lead, "Sent", y.sales(), contact, "Re: We are looking for an ERP", "", first, 13)
 
-	offer := first.AddDays(20)
+	offer := day(20)
 	qtn := fmt.Sprintf("SAL-QTN-%d-%05d", offer.Year, y.next("QTN"))
 	at = y.stamp(offer, 11, 0)
 	status := "Ordered"
 	if !won {
 		status = "Lost"
 	}
-	y.file("Quotation", qtn, "Scope of "+customer+".pdf", offer.AddDays(-2), 16)
-	y.add("Quotation", qtn, y.sales(), at, y.stamp(first.AddDays(33), 12, 0), map[string]any{
+	y.file("Quotation", qtn, "Scope of "+customer+".pdf", offer.AddDays(-1), 16)
+	y.add("Quotation", qtn, y.sales(), at, y.stamp(day(33), 12, 0), map[string]any{
 		"quotation_to": "Lead", "party_name": lead, "customer_name": customer, "transaction_date": offer.String(), "valid_till": offer.AddDays(30).String(),
 		"status": status, "docstatus": 1, "company": y.Name, "currency": "EUR", "grand_total": 48000.0, "order_type": "Sales",
 		"custom_estimate_url": "https://estimator.example/e/" + strings.ToLower(qtn),
 		"items":               y.rows("Quotation Item", "Quotation", qtn, "items", at, map[string]any{"item_code": "ERP project", "qty": 1.0, "rate": 48000.0, "amount": 48000.0}),
 	})
 	y.survey("Demo", "", customer, qtn, offer.AddDays(1), 0.8+0.2*float64(y.rng.IntN(2)))
-	decided := first.AddDays(33)
+	decided := day(33)
 	y.survey("Deal", "", customer, qtn, decided.AddDays(2), 0.8+0.2*float64(y.rng.IntN(2)))
 	if !won {
 		return ""

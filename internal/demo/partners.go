@@ -40,13 +40,13 @@ func Partners() []Partner {
 		{
 			Company: Company{Key: "brackwater", Name: "Brackwater Systems", Zone: "Asia/Kolkata", Seed: 23, Habits: Habits{
 				Projects: 6, OverdueShare: 0.9, TicketsPerWeek: 5, LateTickets: 0.35, SkippedReports: 4, SkippedAllHands: 3,
-				NoScans: 3, LateKickOff: true, NoStatusMails: true, Untrained: true, NoPreventive: true, NoControls: true,
+				NoScans: 3, LateKickOff: true, NoStatusMails: true, Untrained: true, NoPreventive: true, NoControls: true, LostDeals: true,
 			}},
 			Certificates: 2, AwardedLevel: 3, AwardedTier: "Bronze", About: "reports rarely and leaves tasks lying",
 		},
 		{
 			Company: Company{Key: "cinderpeak", Name: "Cinder Peak Partners", Zone: "America/New_York", Seed: 37, Habits: Habits{
-				Projects: 5, OverdueShare: 0.35, TicketsPerWeek: 3, LateTickets: 0.15, NoScans: 1,
+				Projects: 5, OverdueShare: 0.35, TicketsPerWeek: 3, LateTickets: 0.15, NoScans: 1, LostDeals: true,
 			}},
 			Trouble: Escalated, Certificates: 4, AwardedLevel: 5, AwardedTier: "Gold", About: "a customer has complained",
 		},

@@ -1,6 +1,8 @@
 package demo
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,6 +25,7 @@ type Member struct {
 	URL              string
 	Reader           Access
 	Mapping          config.Mapping
+	MailDomains      []string
 	Partner          *Partner // nil for a partner that serves a folder
 	// AsOf is the instant to judge a folder at; zero: now.
 	AsOf time.Time
@@ -149,7 +152,7 @@ func (w *World) People() error {
 }
 
 func (w *World) start(p Partner, mapping config.Mapping) error {
-	m := &Member{Key: p.Key, Name: p.Name, About: p.About, Partner: &p, Mapping: mapping}
+	m := &Member{Key: p.Key, Name: p.Name, About: p.About, Partner: &p, Mapping: mapping, MailDomains: []string{p.mailDomain()}}
 	w.Members = append(w.Members, m)
 	zone, err := time.LoadLocation(p.Zone)
 	if err != nil {
@@ -168,6 +171,9 @@ func (w *World) start(p Partner, mapping config.Mapping) error {
 		return err
 	}
 	if err := site.DefineJSON(metas); err != nil {
+		return err
+	}
+	if err := addOwnFields(site); err != nil {
 		return err
 	}
 	for doctype, docs := range p.Write(evidence.DateIn(w.now(), zone)) {
@@ -194,6 +200,25 @@ func (w *World) start(p Partner, mapping config.Mapping) error {
 			}
 		}
 	case None, Escalated:
+	}
+	return nil
+}
+
+// addOwnFields gives a site the fields that the recorded partner added to
+// ERPNext's doctypes; the demo's partners added the same.
+func addOwnFields(site *frappetest.Site) error {
+	lines, err := fs.ReadFile(sites.Meridian(), "docs/Custom Field.jsonl")
+	if err != nil {
+		return err
+	}
+	for line := range bytes.Lines(lines) {
+		var field map[string]any
+		if err := json.Unmarshal(line, &field); err != nil {
+			return fmt.Errorf("own fields: %w", err)
+		}
+		if _, err := site.InsertRaw("Custom Field", field); err != nil {
+			return err
+		}
 	}
 	return nil
 }
