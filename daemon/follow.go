@@ -22,6 +22,8 @@ func (d *Daemon) follow(key string, now time.Time, people programme.Input, sites
 	if len(as) > 0 {
 		facts.Assessment = as[0]
 	}
+	c := d.caseOf(key, now, &people, as)
+	facts.Case = &c
 	for _, s := range sites {
 		facts.Sites = append(facts.Sites, programme.SiteFacts{
 			Key: s.Key, Record: plan.SiteKey(key, s.Key), Status: s.Status, LastError: s.LastError, LastSuccess: s.LastSuccess, Unreadable: s.Unreadable,
@@ -36,12 +38,30 @@ func (d *Daemon) follow(key string, now time.Time, people programme.Input, sites
 	for _, e := range changed {
 		out.episodes = append(out.episodes, store.Episode(e))
 	}
-	var person programme.Partner
-	for _, p := range people.Partners {
-		if p.Key == key {
-			person = p
+	out.standing = c.Stand(shown)
+	return out
+}
+
+// caseOf is everything known of the partner, with its assessments.
+func (d *Daemon) caseOf(key string, now time.Time, people *programme.Input, as []rules.Assessment) programme.Case {
+	c := programme.CaseOf(people, key, now)
+	for _, a := range as {
+		if a.Kind == rules.Continuous {
+			c.Continuous = a
+		} else {
+			c.Targeted[a.Target.Record] = a
 		}
 	}
-	out.standing = programme.Stand(person, facts.Assessment, shown)
-	return out
+	c.LevelOf = d.levelOf
+	return c
+}
+
+// levelOf is the level of a criterion of the packs; 0 for one that has none.
+func (d *Daemon) levelOf(criterion string) int {
+	for _, c := range d.o.Criteria {
+		if c.ID == criterion {
+			return c.Level
+		}
+	}
+	return 0
 }

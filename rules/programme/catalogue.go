@@ -25,6 +25,41 @@ const (
 	RuleSLA            = "sla_missed"
 	RuleReportMissing  = "report_missing"
 	RuleTamper         = "tamper_signal"
+
+	RuleAuditAttendance      = "audit_attendance"
+	RuleAuditUnreadable      = "audit_evidence_unreadable"
+	RuleAuditFlagged         = "audit_flagged"
+	RuleAuditWithoutPartner  = "audit_without_partner"
+	RuleNCDue7               = "nc_due_7_days"
+	RuleNCDue1               = "nc_due_1_day"
+	RuleNCOverdue            = "nc_overdue"
+	RuleNCOrphan             = "nc_orphan"
+	RuleNCUndated            = "nc_closed_undated"
+	RuleEscalationUnattended = "escalation_unattended"
+	RuleWarningOutstanding   = "warning_outstanding"
+	RuleCallOutstanding      = "call_outstanding"
+	RuleEscalationStuck      = "escalation_no_next_step"
+	RuleEscalationUnknown    = "escalation_unknown"
+	RuleRequestUnmatched     = "request_unmatched"
+	RuleChecklistUnshared    = "checklist_unshared"
+	RuleDowngrade            = "downgrade"
+	RuleDecisionNeeded       = "decision_needed"
+	RuleNoContact            = "no_contact_in_a_year"
+	RuleEngagementOverdue    = "engagement_overdue"
+	RuleInactive             = "partner_inactive"
+	RuleBusinessDown         = "business_down"
+	RulePartnerMissing       = "partner_missing"
+	RulePartnerDuplicate     = "partner_duplicate"
+	RuleUserUnrestricted     = "partner_user_unrestricted"
+	RuleHandoverLate         = "handover_late"
+	RuleKickoffLate          = "kickoff_late"
+	RuleWeeklyMailMissing    = "weekly_mail_missing"
+	RuleSteeringMissing      = "steering_missing"
+	RuleMilestoneLate        = "milestone_late"
+	RuleAnswersSlow          = "answers_slow"
+	RuleOutboxStuck          = "outbox_stuck"
+	RuleChangeBrake          = "change_brake"
+	RuleClockSkew            = "clock_skew"
 )
 
 // Catalogue returns every alert rule, by id.
@@ -43,6 +78,7 @@ func Catalogue() []AlertRule {
 		{ID: RuleReportMissing, Title: "Weekly report missing", Severity: Warning, Subject: "partner", Channels: both, Requirements: []string{"S25"}, Runbook: "report-missing", Says: "A weekly figure is due and has not been reported."},
 		{ID: RuleTamper, Title: "Facts contradict each other", Severity: Warning, Subject: "partner", Channels: OnPRM | InPrometheus, Requirements: []string{"S69", "S70"}, Runbook: "tamper-signal", Says: "Two facts contradict each other; a person should look."},
 	}
+	rs = append(rs, programmeRules()...)
 	slices.SortFunc(rs, func(a, b AlertRule) int { return cmp.Compare(a.ID, b.ID) })
 	return rs
 }
@@ -83,6 +119,9 @@ type AlertFacts struct {
 	Sites      []SiteFacts
 	Assessment rules.Assessment // the continuous one
 	Poor       Poor
+	// Case is what people decided about the partner; nil where the PRM was never
+	// read, and then nothing of the programme is true.
+	Case *Case
 }
 
 // Poor says from where on a metric calls for action; shares are percent, as the
@@ -147,6 +186,9 @@ func Conditions(f AlertFacts) []Condition {
 		about(RuleNoSite, "partner", fmt.Sprintf("%s has no site that we could read", f.Partner))
 	}
 	figures(f, about)
+	if f.Case != nil {
+		out = append(out, f.Case.conditions()...)
+	}
 	for _, s := range f.Assessment.Signals {
 		if !s.Admitted {
 			about(RuleTamper, s.Rule+"-"+s.Subject.Doctype+"-"+s.Subject.Name, fmt.Sprintf("%s %s: %s; %s", s.Subject.Doctype, s.Subject.Name, s.Says[0], s.Says[1]), s.Refs...)

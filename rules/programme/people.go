@@ -27,6 +27,15 @@ type Input struct {
 	CertPartner map[string]string      // certificate name → partner key
 	Snoozes     []Snooze
 	Gaps        []evidence.Gap // what of the PRM itself could not be read
+	// Calendar is the PRM's own holiday list: its working days are those that
+	// waiting times count in. The zero Calendar works Monday to Friday.
+	Calendar evidence.Calendar
+	// Finalised holds the keys of the assessments that people have finalised; the
+	// daemon writes those no more.
+	Finalised map[string]bool
+	// Unrestricted are partners' users who have no User Permission on a partner:
+	// they see every partner.
+	Unrestricted []string
 }
 
 // Partner is the human side of a PMM Partner.
@@ -66,24 +75,28 @@ type Tier struct {
 
 // Audit is one `Partner Audit` with its custom fields.
 type Audit struct {
-	Name       string
-	Partner    string
-	Kind       string // PMM, Re-audit, Follow-up
-	Level      int    // 0 when the request names none
-	Status     string // Requested, Scheduled, In Progress, Completed, On Hold, Cancelled
-	Mode       string
-	Requested  evidence.Date
-	Proposed   evidence.Date
-	On         evidence.Date
-	Outcome    string // people's; "" or Pending, Awarded, Withheld, Not Awarded
-	Present    map[string]bool
-	Escalation string
-	Previous   string
-	Assessment string
-	Auditor    string
-	Modified   time.Time
+	Name      string
+	Partner   string
+	Kind      string // PMM, Re-audit, Follow-up
+	Level     int    // 0 when the request names none
+	Status    string // Requested, Scheduled, In Progress, Completed, On Hold, Cancelled
+	Mode      string
+	Requested evidence.Date
+	Proposed  evidence.Date
+	On        evidence.Date
+	Outcome   string // people's; "" or Pending, Awarded, Withheld, Not Awarded
+	// ProposedOutcome is the daemon's own, as the PRM holds it.
+	ProposedOutcome string
+	Present         map[string]bool
+	Escalation      string
+	Previous        string
+	Assessment      string
+	Auditor         string
+	Modified        time.Time
 	// InProgressSince is when we first saw the status In Progress: the cutoff.
 	InProgressSince time.Time
+	// ScheduledSince is when we first saw the status Scheduled: the partner knows.
+	ScheduledSince time.Time
 }
 
 // NC is one `Partner Non Conformance`.
@@ -99,6 +112,12 @@ type NC struct {
 	Raised     evidence.Date // PRM date of its creation
 	Expected   evidence.Date // people's date; zero: computed
 	ClosedOn   evidence.Date
+	// ClosedSeen is the PRM date on which we first saw it Closed without a date of
+	// closing: it then stands for the missing one (edge case 4).
+	ClosedSeen evidence.Date
+	// EverClosed is the day of its first closing that we know of; it stays when
+	// the NC is opened again.
+	EverClosed evidence.Date
 	Statement  string
 	Disputed   bool
 	Recheck    string
@@ -126,6 +145,15 @@ type Escalation struct {
 	Audit           string
 	Points          int
 	Modified        time.Time
+	ReceivedOn      evidence.Date // as the form has it; Received is when we may first have known
+	WarningSent     evidence.Date
+	CustomerCall    evidence.Date
+	NCState         string // the daemon's own, as the PRM holds it
+	Severity        string
+	Source          string
+	// Reopened is how often we saw it opened again: each has an assessment of its
+	// own (edge case 28).
+	Reopened int
 }
 
 // Request is one `PMM Escalation Request` from the web form.
@@ -137,6 +165,13 @@ type Request struct {
 	Status     string // New, Linked, Rejected
 	Escalation string
 	Created    time.Time
+	Customer   string
+	Contact    string
+	Project    string // as the customer calls it
+	Stage      string // Sales, Implementation, Support or ""
+	// Doctype is where the request stands; "" is PMM Escalation Request. A mapped
+	// feedback form has its own, and its name then tells requests apart.
+	Doctype string
 }
 
 // Contact is one engagement with a partner: an Event, a call, an audit.
