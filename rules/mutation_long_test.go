@@ -1,0 +1,6 @@
+//go:build long
+
+package rules_test
+
+// everyMutant: a long run tries all.
+const everyMutant = 1
