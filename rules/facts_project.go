@@ -666,7 +666,8 @@ func (p *project) growth() ref.Val {
 }
 
 // templateShare is the share of the template's tasks that the project has, in
-// percent. What a template holds is told by the projects made from it.
+// percent. What a template holds is told by itself, else by the projects made
+// from it.
 func (p *project) templateShare() ref.Val {
 	const attribute = "project.template_share"
 	if p.p.Template == "" {
@@ -676,8 +677,11 @@ func (p *project) templateShare() ref.Val {
 		})
 	}
 	want := map[string]bool{}
+	for _, name := range p.p.TemplateTasks {
+		want[name] = true
+	}
 	for _, o := range p.w.projects {
-		if o.p.Site == p.p.Site && o.p.Template == p.p.Template {
+		if len(p.p.TemplateTasks) == 0 && o.p.Site == p.p.Site && o.p.Template == p.p.Template {
 			for _, t := range o.tasks {
 				if t.TemplateTask != "" {
 					want[t.TemplateTask] = true
