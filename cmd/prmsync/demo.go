@@ -73,7 +73,7 @@ func (c demoCmd) Run(p process) error {
 		return err
 	}
 	defer st.Close()
-	w, err := demoWorks(p.ctx, st, world, log)
+	w, err := demoWorks(p.ctx, st, world, log, time.Now)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func provisionDemo(ctx context.Context, world *demo.World, out io.Writer, log *s
 }
 
 // demoWorks wires the daemon to the demo's world.
-func demoWorks(ctx context.Context, st *store.Store, world *demo.World, log *slog.Logger) (*works, error) {
+func demoWorks(ctx context.Context, st *store.Store, world *demo.World, log *slog.Logger, clock func() time.Time) (*works, error) {
 	every, err := config.ParseSchedule("@every 1m")
 	if err != nil {
 		return nil, err
@@ -202,7 +202,7 @@ func demoWorks(ctx context.Context, st *store.Store, world *demo.World, log *slo
 	if err != nil {
 		return nil, err
 	}
-	w, err := build(ctx, st, worksOptions{config: cfg, prm: client, log: log, clock: time.Now, clocks: clocks})
+	w, err := build(ctx, st, worksOptions{config: cfg, prm: client, log: log, clock: clock, clocks: clocks})
 	if err != nil {
 		return nil, err
 	}
