@@ -349,3 +349,28 @@ func TestASLAResetLeavesAComment(t *testing.T) {
 		seen(t, nov(9, 8), doc{"doctype": "Comment", "name": "d", "comment_type": "Comment", "reference_doctype": "Issue", "reference_name": "I", "content": "Please reset it", "creation": "2026-11-09 08:31:00"}))
 	wantLines(t, "changes", changes(s), `I sla_reset: "" to "resetted Service Level Agreement - wrong priority" on 11-09 07:30, seen by site`)
 }
+
+// A site keeps no date of a loss: the day on which we first saw it counts, and
+// not that of a later edit.
+func TestLostIsTheFirstSighting(t *testing.T) {
+	t.Parallel()
+	const mapping = "evidence: {deal: [{doctype: Quotation}], action: [{doctype: Quality Action}]}"
+	quote := doc{"doctype": "Quotation", "name": "Q", "docstatus": 1, "status": "Open", "transaction_date": "2026-11-02", "creation": "2026-11-02 09:00:00", "modified": "2026-11-02 09:00:00"}
+	lost := with(quote, doc{"status": "Lost", "modified": "2026-11-05 09:00:00"})
+	edited := with(lost, doc{"order_lost_reason": "1", "modified": "2026-11-18 09:00:00"})
+	action := doc{"doctype": "Quality Action", "name": "A", "status": "Open", "date": "2026-11-02", "creation": "2026-11-02 09:00:00", "modified": "2026-11-02 09:00:00", "resolutions": []doc{{"status": "Open"}}}
+	done := with(action, doc{"status": "Completed", "modified": "2026-11-06 09:00:00", "resolutions": []doc{{"status": "Completed"}}})
+	s := history(t, nov(20, 8), mapping, seen(t, nov(3, 8), quote), seen(t, nov(5, 10), lost), seen(t, nov(18, 10), edited),
+		seen(t, nov(3, 8), action), seen(t, nov(6, 10), done), seen(t, nov(18, 10), with(done, doc{"modified": "2026-11-18 09:00:00"})))
+	if q, d, a := s.Quotations[0], s.Deals[0], s.Actions[0]; q.Lost != day("2026-11-05") || !d.Lost || d.Closed != q.Lost || !a.Completed || a.Closed != day("2026-11-06") {
+		t.Errorf("lost on %v, deal closed on %v, action on %v; want the 5th, the 5th and the 6th", q.Lost, d.Closed, a.Closed)
+	}
+	// Ordered after all: won on the day of the order that was not cancelled.
+	order := doc{"doctype": "Sales Order", "name": "O", "docstatus": 2, "transaction_date": "2026-11-10", "creation": "2026-11-10 09:00:00", "items": []doc{{"prevdoc_docname": "Q"}}}
+	s = history(t, nov(20, 8), mapping, seen(t, nov(5, 10), lost), seen(t, nov(12, 8), order),
+		seen(t, nov(13, 8), with(order, doc{"name": "O-1", "docstatus": 1, "transaction_date": "2026-11-12", "amended_from": "O"})),
+		seen(t, nov(13, 8), with(order, doc{"name": "O-2", "docstatus": 1, "transaction_date": "2026-11-16"})))
+	if q, d := s.Quotations[0], s.Deals[0]; q.Order != "O-1" || q.Won != day("2026-11-12") || !d.Won || d.Lost || d.Closed != q.Won {
+		t.Errorf("order %s of %v, deal %+v; want the amended order's day", q.Order, q.Won, d)
+	}
+}

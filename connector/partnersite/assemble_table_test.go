@@ -813,3 +813,68 @@ func TestASignOffClosedInBulkIsNotProvenByAnyMail(t *testing.T) {
 		t.Errorf("seven days after it, and eight: %+v, want the first as proof", so)
 	}
 }
+
+func TestAgreementsOfHelpdeskAndCRM(t *testing.T) {
+	t.Parallel()
+	s := made(t, "",
+		doc{
+			"doctype": "HD Service Level Agreement", "name": "Default", "enabled": 1, "default_sla": 1, "holiday_list": "HD", "apply_sla_for_resolution": 0,
+			"support_and_resolution": []doc{{"workday": "Monday", "start_time": "13:00:00", "end_time": "17:30:00"}, {"workday": "Monday", "start_time": "8:00:00", "end_time": "12:00:00"}, {"workday": "Sunday", "start_time": "0:00:00", "end_time": "23:59:59"}, {"workday": "Friday", "start_time": "9:00:00", "end_time": "9:00:00"}},
+			"priorities":             []doc{{"priority": "High", "response_time": 1800, "resolution_time": 7200}},
+		},
+		doc{
+			"doctype": "CRM Service Level Agreement", "name": "Leads", "enabled": 1, "apply_on": "CRM Lead", "holiday_list": "CRM",
+			"working_hours": []doc{{"workday": "Tuesday", "start_time": "09:00:00", "end_time": "18:00:00"}},
+			"priorities":    []doc{{"priority": "High", "first_response_time": 600}},
+		},
+		doc{"doctype": "HD Service Holiday List", "name": "HD", "from_date": "2026-01-01", "to_date": "2026-12-31", "holidays": []doc{{"holiday_date": "2026-12-25"}, {"holiday_date": "2026-01-01"}, {"holiday_date": "2026-12-25"}, {"holiday_date": "soon"}}},
+		doc{"doctype": "CRM Holiday List", "name": "CRM", "holidays": []doc{{"date": "2026-01-01"}}})
+	check(t, s.Agreements,
+		evidence.Agreement{
+			Ref: named("CRM Service Level Agreement", "Leads"), Doctype: "CRM Lead", Enabled: true, HolidayList: "CRM",
+			Hours:      [7][]evidence.Hours{2: {{From: 9 * 60, To: 18 * 60}}},
+			Priorities: []evidence.AgreementPriority{{Priority: "High", Response: 10 * time.Minute}},
+		},
+		evidence.Agreement{
+			Ref: named("HD Service Level Agreement", "Default"), Doctype: "HD Ticket", Enabled: true, Default: true, HolidayList: "HD",
+			Hours:      [7][]evidence.Hours{0: {{From: 0, To: 24 * 60}}, 1: {{From: 8 * 60, To: 12 * 60}, {From: 13 * 60, To: 17*60 + 30}}},
+			Priorities: []evidence.AgreementPriority{{Priority: "High", Response: 30 * time.Minute}}, // only the reply is promised
+		})
+	check(t, s.Calendars,
+		evidence.Calendar{Ref: named("CRM Holiday List", "CRM"), Holidays: []evidence.Date{day("2026-01-01")}},
+		evidence.Calendar{Ref: named("HD Service Holiday List", "HD"), From: day("2026-01-01"), To: day("2026-12-31"), Holidays: []evidence.Date{day("2026-01-01"), day("2026-12-25")}})
+}
+
+// What every site ships with proves nothing, nor does what is switched off.
+func TestWhatThePartnerSetUp(t *testing.T) {
+	t.Parallel()
+	docs := []map[string]any{
+		{"doctype": "Notification", "name": "Own", "enabled": 1, "document_type": "Task"},
+		{"doctype": "Notification", "name": "Shipped", "enabled": 1, "is_standard": 1, "document_type": "Task"},
+		{"doctype": "Notification", "name": "Off", "enabled": 0, "document_type": "Task"},
+		{"doctype": "Assignment Rule", "name": "Off", "disabled": 1, "document_type": "Issue"},
+		{"doctype": "Assignment Rule", "name": "On", "disabled": 0, "document_type": "Lead"},
+		{"doctype": "Service Level Agreement", "name": "SLA", "enabled": 1, "document_type": "Issue"},
+		{"doctype": "HD Service Level Agreement", "name": "HD", "enabled": 1},
+		{"doctype": "Dashboard", "name": "Shipped", "is_standard": 1, "charts": []doc{{"chart": "c"}}, "cards": []doc{{"card": "n"}}},
+		{"doctype": "Dashboard Chart", "name": "c", "document_type": "Issue"},
+		{"doctype": "Number Card", "name": "n", "document_type": "Project"},
+		{"doctype": "Insights Dashboard v3", "name": "i", "title": "Sales funnel"},
+	}
+	controls := func(s evidence.Snapshot) []string {
+		var out []string
+		for _, c := range s.Controls {
+			out = append(out, c.Name+" "+string(c.Department))
+		}
+		return out
+	}
+	const mapping = `evidence: {dashboard.sales: [{doctype: Insights Dashboard v3, where: {title: "*sales*"}}]}`
+	s := made(t, mapping, docs...)
+	wantLines(t, "controls", controls(s), "On sales", "HD support", "Own implementation", "SLA support")
+	check(t, s.Dashboards,
+		evidence.Dashboard{Ref: named("Dashboard", "Shipped"), Title: "Shipped", Standard: true, Charts: 2, Departments: []evidence.Department{evidence.Implementation, evidence.Support}},
+		evidence.Dashboard{Ref: named("Insights Dashboard v3", "i"), Title: "Sales funnel", Departments: []evidence.Department{evidence.Sales}})
+	// An agreement is idle on a site that does not track agreements.
+	s = made(t, mapping, append(docs, doc{"doctype": "Support Settings", "name": "Support Settings", "track_service_level_agreement": 0})...)
+	wantLines(t, "controls without tracking", controls(s), "On sales", "HD support", "Own implementation")
+}
