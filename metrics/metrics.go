@@ -407,6 +407,9 @@ func figures(put putter, key string, a rules.Assessment) {
 		if v.Timeliness == measure.Never {
 			missing[v.Metric]++
 		}
+		if v.Current && v.Metric != measure.OverduePct {
+			continue // the running week or month is not over
+		}
 		if old, ok := latest[v.Metric]; v.Has && (!ok || v.Period.Last().After(old.Period.Last())) {
 			latest[v.Metric] = v
 		}
@@ -420,7 +423,7 @@ func figures(put putter, key string, a rules.Assessment) {
 		if v.Denominator > 0 {
 			put("prmsync_tasks_overdue_ratio", v.Numerator/v.Denominator, key)
 		}
-		if days, ok := v.Counts["oldest_overdue_days"]; ok {
+		if days, ok := v.Counts[measure.CountOldestOverdue]; ok {
 			put("prmsync_task_oldest_overdue_age_seconds", days*24*3600, key)
 		}
 	}

@@ -26,6 +26,7 @@ type checkCmd struct {
 	Private bool   `help:"With --url: the site may have a private address and plain http." name:"allow-private-network"`
 	Level   int    `help:"Ask for readiness for this level (2 to 5): only what it needs is shown." placeholder:"N"`
 	AsOf    string `help:"Judge what was known at this instant (RFC 3339); the sites are not asked." placeholder:"TIME"`
+	Compare string `help:"With --as-of: say what changed between that instant and this one, and why." placeholder:"TIME"`
 	Explain string `help:"Show everything about one criterion." placeholder:"ID"`
 	JSON    bool   `help:"Print one JSON document." name:"json"`
 }
@@ -52,11 +53,21 @@ func (c checkCmd) Run(p process) error {
 	if err != nil {
 		return err
 	}
-	_, _, snap, a, closeAll, err := c.judged(p, at)
+	to, err := instant("--compare", c.Compare)
+	if err != nil {
+		return err
+	}
+	if !to.IsZero() && at.IsZero() {
+		return usage(errors.New("--compare needs --as-of: the earlier of the two instants"))
+	}
+	j, key, snap, a, closeAll, err := c.judged(p, at)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
+	if !to.IsZero() {
+		return c.compare(p, j, key, a, to)
+	}
 	if c.Level > 0 {
 		a.Verdicts = slices.DeleteFunc(a.Verdicts, func(v rules.Verdict) bool { return v.Level > c.Level })
 		a.Missing = slices.DeleteFunc(a.Missing, func(m rules.Missing) bool { return m.Level > c.Level })
@@ -123,6 +134,30 @@ func checkText(p process, rep rules.Report) error {
 	return nil
 }
 
+// compare says for each changed verdict whether the data, the rules or the
+// reach of the source changed.
+func (c checkCmd) compare(p process, j *judge, key string, before rules.Assessment, at time.Time) error {
+	people, err := j.peopleAt(p.ctx, at)
+	if err != nil {
+		return err
+	}
+	judged, err := j.Assess(p.ctx, key, at, people)
+	if err != nil {
+		return err
+	}
+	changes := rules.Compare(before, judged.Assessments[0])
+	if c.JSON {
+		return writeJSON(p.stdout, changes)
+	}
+	if len(changes) == 0 {
+		fmt.Fprintf(p.stdout, "No verdict of %s differs between %s and %s.\n", key, before.AsOf.Format(time.RFC3339), at.Format(time.RFC3339))
+	}
+	for _, ch := range changes {
+		fmt.Fprintf(p.stdout, "%s: %s → %s. %s\n", ch.Criterion, ch.From, ch.To, ch.Says)
+	}
+	return nil
+}
+
 func instant(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -167,7 +202,7 @@ func (c checkCmd) judged(p process, at time.Time) (j *judge, key string, snap ev
 		}
 		key = c.Partner
 	}
-	log := p.logger(cfg.Settings)
+	log := p.quiet()
 	url := cfg.Settings.DatabaseURL.Reveal()
 	st, err := store.Open(p.ctx, url, store.Options{})
 	live := at.IsZero()
@@ -200,7 +235,9 @@ func (c checkCmd) judged(p process, at time.Time) (j *judge, key string, snap ev
 			return fail(err)
 		}
 	}
-	w, err := build(p.ctx, st, worksOptions{config: cfg, prm: central, log: log, clock: time.Now})
+	bars := newBars(p)
+	defer bars.close()
+	w, err := build(p.ctx, st, worksOptions{config: cfg, prm: central, log: log, clock: time.Now, progress: bars.site})
 	if err != nil {
 		closeAll()
 		return fail(err)
@@ -221,8 +258,6 @@ func (j *judge) one(ctx context.Context, key string, at time.Time, people progra
 // readAndJudge polls the partner's sites and judges at once.
 func (w *works) readAndJudge(p process, key string, clock func() time.Time, closeStore func()) (*judge, string, evidence.Snapshot, rules.Assessment, func(), error) {
 	closeAll := func() { w.Close(); closeStore() }
-	bars := newBars(p)
-	defer bars.close()
 	var people programme.Input
 	if w.prm.prm != nil {
 		in, err := w.prm.Read(p.ctx, programme.Input{})
@@ -267,16 +302,13 @@ func (c checkCmd) single(p process, at time.Time) (*judge, string, evidence.Snap
 		closers = append(closers, m.Close)
 		partner = memberConfig(m, every)
 		if !m.AsOf.IsZero() {
-			clock = func() time.Time { return m.AsOf }
+			clock = clockAt(m.AsOf)
 		}
 		if !at.IsZero() {
-			clock = func() time.Time { return at }
+			clock = clockAt(at)
 		}
 	} else {
-		partner = config.Partner{Key: siteName(c.URL), Name: c.URL, Sites: []config.Site{{
-			Key: "erp", URL: strings.TrimRight(c.URL, "/"), APIKey: cfg.Settings.SiteAPIKey, APISecret: cfg.Settings.SiteAPISecret,
-			Schedule: every, Purpose: config.AllPurposes, AllowPrivateNetwork: c.Private,
-		}}}
+		partner = urlPartner(c.URL, c.Private, cfg.Settings, every)
 	}
 	if c.Mapping != "" {
 		if partner.Sites[0].Mapping, err = config.LoadMapping(c.Mapping); err != nil {
@@ -284,6 +316,8 @@ func (c checkCmd) single(p process, at time.Time) (*judge, string, evidence.Snap
 			return fail(usage(err))
 		}
 	}
+	bars := newBars(p)
+	closers = append(closers, bars.close)
 	st, err := store.Open(p.ctx, "sqlite::memory:", store.Options{})
 	if err != nil {
 		closeAll()
@@ -291,29 +325,15 @@ func (c checkCmd) single(p process, at time.Time) (*judge, string, evidence.Snap
 	}
 	closers = append(closers, func() { st.Close() })
 	cfg.Partners = []config.Partner{partner}
-	w, err := build(p.ctx, st, worksOptions{config: cfg, log: p.logger(cfg.Settings), clock: clock})
+	w, err := build(p.ctx, st, worksOptions{config: cfg, log: p.quiet(), clock: clock, progress: bars.site})
 	if err != nil {
 		closeAll()
 		return fail(err)
 	}
 	if c.URL != "" && !at.IsZero() {
-		clock = func() time.Time { return at }
+		clock = clockAt(at)
 	}
 	return w.readAndJudge(p, partner.Key, clock, closeAll)
-}
-
-// siteName is a partner key made from a site's address.
-func siteName(url string) string {
-	host := strings.TrimPrefix(strings.TrimPrefix(url, "https://"), "http://")
-	var b strings.Builder
-	for _, r := range strings.ToLower(strings.SplitN(host, "/", 2)[0]) {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			b.WriteRune(r)
-		} else {
-			b.WriteByte('-')
-		}
-	}
-	return strings.Trim(b.String(), "-")
 }
 
 func partnerKeys(cfg config.Config) string {

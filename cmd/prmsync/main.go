@@ -42,6 +42,8 @@ type commands struct {
 	Check     checkCmd     `cmd:"" help:"Judge one partner and say why."`
 	Status    statusCmd    `cmd:"" help:"Show how all partners and the daemon stand."`
 	Plan      planCmd      `cmd:"" help:"Show what would be written to the PRM, without writing."`
+	Doctor    doctorCmd    `cmd:"" help:"Examine partners' sites: reach, rights, mapping, cost."`
+	Rules     rulesCmd     `cmd:"" help:"Look at the criteria; test and compare packs."`
 	Provision provisionCmd `cmd:"" help:"Make or update the PRM's doctypes, permissions and desk."`
 	Outbox    outboxCmd    `cmd:"" help:"Look at changes that wait for the PRM; retry or drop them."`
 	Backup    backupCmd    `cmd:"" help:"Copy the state store while it is in use."`

@@ -168,12 +168,12 @@ func (c onceCmd) Run(p process) error {
 		return err
 	}
 	defer central.Close()
-	w, err := build(p.ctx, st, worksOptions{config: cfg, prm: central, log: log, clock: time.Now})
+	bars := newBars(p)
+	w, err := build(p.ctx, st, worksOptions{config: cfg, prm: central, log: log, clock: time.Now, progress: bars.site})
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	bars := newBars(p)
 	cycleErr := w.daemon.Once(p.ctx, c.Partner...)
 	bars.close()
 	doc, err := w.cycleDocument(p.ctx, w.daemon.Tally(), time.Since(began), c.Partner...)

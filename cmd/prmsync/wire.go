@@ -46,9 +46,14 @@ func (p process) colour(w io.Writer) bool {
 // logger writes to stderr: JSON, or text for people on a terminal.
 func (p process) logger(s config.Settings) *slog.Logger {
 	if s.LogFormat == "text" || s.LogFormat != "json" && terminal(p.stderr) {
-		return slog.New(tint.NewHandler(p.stderr, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly, NoColor: !p.colour(p.stderr)}))
+		return slog.New(tint.NewTextHandler(p.stderr, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly, NoColor: !p.colour(p.stderr)}))
 	}
 	return slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: s.LogLevel}))
+}
+
+// quiet logs warnings alone: for commands that a person waits for.
+func (p process) quiet() *slog.Logger {
+	return p.logger(config.Settings{LogFormat: "text", LogLevel: slog.LevelWarn})
 }
 
 // works is everything that runs a cycle, wired together.
