@@ -208,68 +208,83 @@ func onlyFatal(err error) error {
 	return err
 }
 
-// meta returns the doctype as the site has it, nil when it has none. It is
-// remembered, in h between runs. budget counts the refreshes of aged ones that
-// are still allowed; what was never asked for is always asked.
-func (s *Site) meta(ctx context.Context, h History, doctype string, budget *int) (*frappe.Meta, error) {
-	item := "meta:" + doctype
+// fresh reports whether a doctype's meta needs no asking. budget counts the
+// refreshes of aged ones that are still allowed.
+func (s *Site) fresh(doctype string, budget *int) bool {
 	k, ok := s.metas[doctype]
-	if !ok && h != nil {
-		c, found, err := h.Cached(ctx, item)
-		if err != nil {
-			return nil, err
-		}
-		if found && json.Unmarshal([]byte(c.Body), &k.meta) == nil {
-			ok, k.fetched = true, c.Fetched
-			if c.Stamp != s.release() { // of another version of the site
-				k.fetched = time.Time{}
-			}
-		}
-	}
 	ttl := metaTTL
 	if k.meta == nil {
 		ttl = absentTTL
 	}
-	if ok && s.now().Sub(k.fetched) < ttl {
-		s.metas[doctype] = k
-		return k.meta, nil
+	switch {
+	case !ok || k.fetched.IsZero():
+		return false
+	case s.now().Sub(k.fetched) < ttl:
+		return true
+	case k.meta == nil:
+		return false
+	case *budget <= 0:
+		return true
 	}
-	if ok && k.meta != nil && !k.fetched.IsZero() {
-		if *budget <= 0 {
-			s.metas[doctype] = k
-			return k.meta, nil
-		}
-		*budget--
-	}
-	return s.askMeta(ctx, h, doctype)
+	*budget--
+	return false
 }
 
-// askMeta asks for the meta now.
-func (s *Site) askMeta(ctx context.Context, h History, doctype string) (*frappe.Meta, error) {
+// askMeta asks for the meta now; nil: the site has no such doctype.
+func (s *Site) askMeta(ctx context.Context, doctype string) (*frappe.Meta, error) {
 	s.client.Forget(doctype)
 	m, err := s.client.Meta(ctx, doctype)
 	switch frappe.CategoryOf(err) {
 	case frappe.Forbidden, frappe.NotFound:
-		m, err = nil, nil
+		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return m, s.rememberMeta(ctx, h, doctype, m)
+	return m, err
 }
 
-// rememberMeta keeps a meta that was just asked for; nil: there is none.
-func (s *Site) rememberMeta(ctx context.Context, h History, doctype string, m *frappe.Meta) error {
-	k := knownMeta{meta: m, fetched: s.now().UTC()}
-	s.metas[doctype] = k
-	if h == nil {
+// keptMetas are the metas as they are kept between runs.
+type keptMetas struct {
+	Release string              `json:"release"` // of the site that they are from
+	Metas   map[string]keptMeta `json:"metas"`
+}
+
+type keptMeta struct {
+	Meta    *frappe.Meta `json:"meta"`
+	Fetched time.Time    `json:"fetched"`
+}
+
+const metasItem = "metas"
+
+// recallMetas loads what earlier runs knew. Those of another release of the
+// site serve until they are asked for again, which is at once.
+func (s *Site) recallMetas(ctx context.Context, h History) error {
+	c, ok, err := h.Cached(ctx, metasItem)
+	if err != nil || !ok {
+		return err
+	}
+	var kept keptMetas
+	if json.Unmarshal([]byte(c.Body), &kept) != nil {
 		return nil
 	}
-	body, err := json.Marshal(m)
+	for name, k := range kept.Metas {
+		if kept.Release != s.release() {
+			k.Fetched = time.Time{}
+		}
+		s.metas[name] = knownMeta{k.Meta, k.Fetched}
+	}
+	return nil
+}
+
+// keepMetas keeps all metas together: they are asked for together.
+func (s *Site) keepMetas(ctx context.Context, h History) error {
+	kept := keptMetas{Release: s.release(), Metas: make(map[string]keptMeta, len(s.metas))}
+	for name, k := range s.metas {
+		kept.Metas[name] = keptMeta{k.meta, k.fetched}
+	}
+	body, err := json.Marshal(kept)
 	if err != nil {
 		return err
 	}
-	return h.Keep(ctx, "meta:"+doctype, Cached{Stamp: s.release(), Fetched: k.fetched, Body: string(body)})
+	return h.Keep(ctx, metasItem, Cached{Stamp: kept.Release, Fetched: s.now().UTC(), Body: string(body)})
 }
 
 // release names the versions of all apps: metas change with them.

@@ -158,7 +158,7 @@ func (r *run) stream(ctx context.Context, p plan) error {
 	err := r.readStream(ctx, p)
 	if err != nil && drifted(err) {
 		// The doctype changed since its meta was read: fit the stream anew.
-		meta, merr := r.askMetaLocked(ctx, p.doctype)
+		meta, merr := r.refit(ctx, p.doctype)
 		if merr == nil && meta != nil {
 			q := fit(p.stream, r.prep.mapping.Evidence, meta, r.found.Roles)
 			q.timeline = p.timeline
@@ -188,11 +188,16 @@ func (r *run) stream(ctx context.Context, p plan) error {
 	return nil
 }
 
-// askMetaLocked is askMeta for streams side by side.
-func (r *run) askMetaLocked(ctx context.Context, doctype string) (*frappe.Meta, error) {
+// refit asks for the meta of one doctype while others are read.
+func (r *run) refit(ctx context.Context, doctype string) (*frappe.Meta, error) {
+	m, err := r.askMeta(ctx, doctype)
+	if err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.askMeta(ctx, r.h, doctype)
+	r.metas[doctype] = knownMeta{m, r.now().UTC()}
+	return m, r.keepMetas(ctx, r.h)
 }
 
 // errDrift ends a stream whose fields turned out to be others than its meta
@@ -249,12 +254,16 @@ func (r *run) readStream(ctx context.Context, p plan) (err error) {
 	if err != nil {
 		return err
 	}
-	if !known || cur.Fields != p.digest || p.timeline && r.timelines[p.doctype] == nil {
+	r.mu.Lock()
+	before := r.recent[p.doctype]
+	unfollowed := p.timeline && r.timelines[p.doctype] == nil
+	r.mu.Unlock()
+	if !known || cur.Fields != p.digest || unfollowed {
 		cur = Cursor{Fields: p.digest}
 	}
 	cur.Stream = p.doctype
 	if p.single {
-		return r.readSingle(ctx, p, cur)
+		return r.readSingle(ctx, p, cur, before)
 	}
 	first := cur.LastComplete.IsZero()
 	rows, begun := 0, false
@@ -280,7 +289,7 @@ func (r *run) readStream(ctx context.Context, p plan) (err error) {
 		if len(page.Hidden) > 0 {
 			r.bookHidden(p, page.Hidden)
 		}
-		docs, err := r.documents(ctx, p, page.Rows, r.recent[p.doctype], news)
+		docs, err := r.documents(ctx, p, page.Rows, before, news)
 		if err != nil {
 			return err
 		}
@@ -466,7 +475,7 @@ func (r *run) overhear(docs []evidence.Document, first bool) {
 }
 
 // readSingle reads a doctype that has one record.
-func (r *run) readSingle(ctx context.Context, p plan, cur Cursor) error {
+func (r *run) readSingle(ctx context.Context, p plan, cur Cursor, recent map[string]mark) error {
 	row, err := r.client.Get(ctx, p.doctype, p.doctype)
 	if err != nil {
 		return err
@@ -474,7 +483,7 @@ func (r *run) readSingle(ctx context.Context, p plan, cur Cursor) error {
 	row["name"] = p.doctype
 	delete(row, "creation") // that of the answer, not of the settings
 	d := p.document(r.o.Key, r.found.zone, row, nil)
-	before, known := r.recent[p.doctype][d.Name]
+	before, known := recent[d.Name]
 	now := r.now().UTC()
 	cur.Stamp, cur.Name, cur.LastSuccess, cur.LastComplete = d.Stamp, d.Name, now, now
 	var docs []evidence.Document
@@ -535,22 +544,30 @@ type notes struct {
 
 const notesItem = "reach"
 
-// recall loads what earlier runs noted.
+// recall loads what earlier processes noted, once.
 func (r *run) recall(ctx context.Context) error {
+	r.held = maps.Clone(r.heldBefore)
+	if r.recalled {
+		return nil
+	}
 	c, ok, err := r.h.Cached(ctx, notesItem)
-	if err != nil || !ok {
+	if err != nil {
 		return err
 	}
 	var n notes
-	if json.Unmarshal([]byte(c.Body), &n) == nil {
+	if ok && json.Unmarshal([]byte(c.Body), &n) == nil {
 		if n.Since != nil {
 			r.since = n.Since
 		}
 		if n.Held != nil {
-			r.held = n.Held
+			r.held, r.heldBefore = n.Held, maps.Clone(n.Held)
 		}
 	}
-	return r.recallTimelines(ctx)
+	if err := r.recallTimelines(ctx); err != nil {
+		return err
+	}
+	r.recalled = true
+	return nil
 }
 
 // remember keeps what the next run needs.

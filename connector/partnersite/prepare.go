@@ -97,48 +97,29 @@ func (s *Site) installed(st stream) bool {
 }
 
 // askMetas sees to it that the meta of every wanted stream is known, two
-// requests at a time.
+// requests at a time. h may be nil.
 func (s *Site) askMetas(ctx context.Context, h History, wanted []stream) error {
-	budget := refreshes
-	var missing []string
-	for _, st := range wanted {
-		if !s.installed(st) {
-			continue
-		}
-		if k, ok := s.metas[st.doctype]; ok && s.now().Sub(k.fetched) < absentTTL {
-			continue
-		}
-		// Whatever is cached is taken one after the other; only first contacts
-		// are worth doing side by side.
-		if _, ok := s.metas[st.doctype]; !ok {
-			if h != nil {
-				if _, found, err := h.Cached(ctx, "meta:"+st.doctype); err != nil {
-					return err
-				} else if found {
-					if _, err := s.meta(ctx, h, st.doctype, &budget); err != nil {
-						return err
-					}
-					continue
-				}
-			}
-			missing = append(missing, st.doctype)
-			continue
-		}
-		if _, err := s.meta(ctx, h, st.doctype, &budget); err != nil {
+	if h != nil && len(s.metas) == 0 {
+		if err := s.recallMetas(ctx, h); err != nil {
 			return err
 		}
 	}
+	budget := refreshes
+	var missing []string
+	for _, st := range wanted {
+		if s.installed(st) && !s.fresh(st.doctype, &budget) {
+			missing = append(missing, st.doctype)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
 	found := make([]*frappe.Meta, len(missing))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(2)
+	g.SetLimit(side)
 	for i, name := range missing {
-		g.Go(func() error {
-			m, err := s.client.Meta(gctx, name)
-			switch frappe.CategoryOf(err) {
-			case frappe.Forbidden, frappe.NotFound:
-				return nil
-			}
-			found[i] = m
+		g.Go(func() (err error) {
+			found[i], err = s.askMeta(gctx, name)
 			return err
 		})
 	}
@@ -146,11 +127,12 @@ func (s *Site) askMetas(ctx context.Context, h History, wanted []stream) error {
 		return err
 	}
 	for i, name := range missing {
-		if err := s.rememberMeta(ctx, h, name, found[i]); err != nil {
-			return err
-		}
+		s.metas[name] = knownMeta{found[i], s.now().UTC()}
 	}
-	return nil
+	if h == nil {
+		return nil
+	}
+	return s.keepMetas(ctx, h)
 }
 
 func (s *Site) gap(stream string, kind evidence.GapKind, reason, remedy string) evidence.Gap {

@@ -163,8 +163,17 @@ func meridianMapping(t testing.TB) config.Mapping {
 	return m
 }
 
-// served serves the sample site and opens it as its reader.
+// served serves the sample site and opens it as its reader, who knows its metas
+// from an earlier visit and nothing else.
 func served(t testing.TB) *bench {
+	t.Helper()
+	b := unknown(t)
+	b.memory.cache["metas"] = visit(t).cache["metas"]
+	return b
+}
+
+// unknown is served to a reader who has never been there.
+func unknown(t testing.TB) *bench {
 	t.Helper()
 	state, err := loaded()
 	if err != nil {
@@ -189,19 +198,24 @@ var once struct {
 	memory *memory
 }
 
-// polled is served after a first poll and a restart.
-func polled(t testing.TB) *bench {
+func visit(t testing.TB) *memory {
 	t.Helper()
 	once.Do(func() {
-		b := served(t)
+		b := unknown(t)
 		b.poll()
 		once.memory = b.memory
 	})
 	if once.memory == nil {
 		t.Fatal("the first poll failed")
 	}
-	b := served(t)
-	b.memory = once.memory.clone()
+	return once.memory
+}
+
+// polled is served after a first poll and a restart.
+func polled(t testing.TB) *bench {
+	t.Helper()
+	b := unknown(t)
+	b.memory = visit(t).clone()
 	return b
 }
 
@@ -290,7 +304,7 @@ func namesIn(t testing.TB, doctype string) []string {
 
 func TestEveryStreamHoldsWhatTheSiteShows(t *testing.T) {
 	t.Parallel()
-	b := served(t)
+	b := unknown(t)
 	r := b.poll()
 	for _, doctype := range []string{
 		"Project", "Task", "Issue", "Quality Review", "Quality Action", "Quality Meeting", "Quality Goal", "Quality Procedure", "Non Conformance",
@@ -304,13 +318,6 @@ func TestEveryStreamHoldsWhatTheSiteShows(t *testing.T) {
 			t.Errorf("%s: read %d records, the site holds %d; gaps %v", doctype, len(got), len(want), gapsOf(r, doctype))
 		}
 	}
-	for _, g := range r.Gaps {
-		t.Logf("gap %s %s: %s; %s", g.Kind, g.Stream, g.Reason, g.Remedy)
-	}
-	for _, w := range r.Warnings {
-		t.Log("warning: ", w)
-	}
-	t.Logf("%+v", r.Work)
 }
 
 func TestTheSecondPollReadsOnlyTheOverlap(t *testing.T) {

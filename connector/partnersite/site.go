@@ -135,6 +135,7 @@ type Site struct {
 	since     map[string]time.Time       // when a gap was first seen
 	// heldBefore is what the last read kept of comparisons.
 	heldBefore map[string][]evidence.Gap
+	recalled   bool // what earlier processes noted was loaded
 }
 
 // mark is what tells that a row has not changed since it was read.
@@ -145,7 +146,7 @@ func New(client *frappe.Client, o Options) *Site {
 	s := &Site{
 		client: client, o: o, now: o.Clock, log: o.Logger,
 		metas: map[string]knownMeta{}, recent: map[string]map[string]mark{},
-		timelines: map[string]*timeline{}, since: map[string]time.Time{},
+		timelines: map[string]*timeline{}, since: map[string]time.Time{}, heldBefore: map[string][]evidence.Gap{},
 	}
 	if s.now == nil {
 		s.now = time.Now
