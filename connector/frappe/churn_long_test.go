@@ -2,6 +2,8 @@
 
 package frappe_test
 
+// The full size of the churn test: some four minutes on two quiet cores, so give
+// go test -timeout 30m where they are not.
 const (
 	churnSeeds = 100
 	churnRows  = 50_000

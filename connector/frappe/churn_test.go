@@ -118,6 +118,20 @@ func (c *churn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch q.Get("order_by") {
 	case "modified asc, name asc":
+		// Sorting all rows for each page would be nearly all the time of the test:
+		// first those are left out that come after a bound beyond the page.
+		if need := 2 * (start + limit); len(rows) > 2*need {
+			sample := make([]string, 400)
+			for i := range sample {
+				sample[i] = rows[c.rand.IntN(len(rows))].modified
+			}
+			slices.Sort(sample)
+			bound := sample[len(sample)*need/len(rows)]
+			near := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.modified > bound })
+			if len(near) >= start+limit {
+				rows = near
+			}
+		}
 		slices.SortFunc(rows, func(a, b row) int {
 			return cmp.Or(strings.Compare(a.modified, b.modified), strings.Compare(a.name, b.name))
 		})

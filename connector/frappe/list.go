@@ -362,7 +362,9 @@ type Page struct {
 // change meanwhile without one being missed: a row changed behind the cursor
 // comes again with its new time. Memory is bounded by one page. A row may come
 // more than once over the whole read; the last one counts. After an error the
-// iteration ends; the cursor of the page before it is where to resume.
+// iteration ends; the cursor of the page before it is where to resume. A site
+// that changes faster than it answers is never read to its end: bound the read
+// with ctx or by leaving the loop, and go on from the cursor the next time.
 func (c *Client) Scan(ctx context.Context, doctype string, o ScanOptions) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		s, err := c.newScan(doctype, o)
