@@ -192,8 +192,17 @@ func (r *run) vanished(ctx context.Context, p plan, missing []Head, newcomers []
 		return whole, nil
 	}
 	if t := r.timelines[p.doctype]; t != nil {
-		for _, d := range gone {
+		for _, d := range slices.Clone(gone) {
+			e := t.Records[d.Name]
 			delete(t.Records, d.Name)
+			if e == nil || d.RenamedTo != "" || r.found.seesFiles() {
+				continue
+			}
+			// A site deletes the files of a record with it, and they stand in no
+			// list that we are shown.
+			for _, f := range e.Files {
+				gone = append(gone, evidence.Document{Ref: evidence.Ref{Site: r.o.Key, Doctype: "File", Name: f}, Gone: true})
+			}
 		}
 		t.dirty = true
 	}

@@ -77,6 +77,18 @@ func TestARawDeleteIsSeen(t *testing.T) {
 	}
 }
 
+func TestTheFilesOfADeletedRecordGoWithIt(t *testing.T) {
+	t.Parallel()
+	b := polled(t)
+	must(t, b.site.DeleteRaw("Task", "TASK-2026-00084"))
+	must(t, b.site.DeleteRaw("File", "680a6e1a03"))
+	b.later(tomorrow)
+	b.poll()
+	if h := b.memory.history("File", "680a6e1a03"); len(h) != 2 || !h[1].Gone {
+		t.Errorf("the scan on the deleted task = %+v, want a tombstone", h)
+	}
+}
+
 func TestADeletionIsSeenAtOnceWhereTheSiteTellsIt(t *testing.T) {
 	t.Parallel()
 	b := polled(t)

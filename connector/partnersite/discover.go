@@ -303,14 +303,14 @@ func (s *Site) mapping() config.Mapping { return s.o.Mapping.Over(DefaultMapping
 // serve its purpose, and the doctypes that only the mapping names.
 func (s *Site) wanted(m config.Mapping) []stream {
 	serves := purposes(string(s.o.Purpose))
-	mapped := m.Doctypes()
+	own := s.o.Mapping.Doctypes() // the defaults alone make no site of sales read tasks
 	var out []stream
 	for _, st := range streams {
-		if slices.Contains(mapped, st.doctype) || st.serves&serves != 0 {
+		if slices.Contains(own, st.doctype) || st.serves&serves != 0 {
 			out = append(out, st)
 		}
 	}
-	for _, d := range mapped {
+	for _, d := range m.Doctypes() {
 		if _, ok := streamOf(d); !ok {
 			out = append(out, stream{
 				doctype: d, serves: anywhere, role: "a role with a read row on " + d,

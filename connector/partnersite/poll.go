@@ -227,10 +227,13 @@ func (r *run) refuse(st stream, err error) {
 	}
 	g, stop := r.refused(st, err)
 	r.gaps = append(r.gaps, g)
-	if stop && !r.stop {
+	// One line for a state that is new: a refusal that lasts is in the gaps.
+	_, known := r.since[gapKey(g)]
+	switch {
+	case stop && !r.stop:
 		r.stop, r.stopGap = true, g
 		r.log.Warn("site stopped answering", "stream", st.doctype, "err", err)
-	} else {
+	case !r.stop && !known:
 		r.log.Warn("stream not read", "stream", st.doctype, "gap", string(g.Kind), "err", err)
 	}
 }

@@ -241,7 +241,7 @@ func TestSitesOfOnePurposeAreReadForItAlone(t *testing.T) {
 	b.open()
 	b.poll()
 	streams := slices.Sorted(maps.Keys(b.memory.cursors))
-	if !slices.Contains(streams, "Issue") || slices.Contains(streams, "Timesheet") || slices.Contains(streams, "Sales Invoice") {
+	if !slices.Contains(streams, "Issue") || slices.Contains(streams, "Project") || slices.Contains(streams, "Sales Invoice") {
 		t.Errorf("streams of a support site: %v", streams)
 	}
 }
