@@ -605,20 +605,24 @@ func (r *run) reach(ctx context.Context) (Reach, error) {
 	}
 	slices.SortFunc(out.Gaps, func(a, b evidence.Gap) int { return strings.Compare(gapOrder(a), gapOrder(b)) })
 
-	for _, p := range r.prep.plans {
-		c, ok := r.cursors[p.doctype]
+	for _, name := range r.covered() {
+		c, ok := r.cursors[name]
 		if !ok {
+			var known bool
 			var err error
-			if c, _, err = r.h.Cursor(ctx, p.doctype); err != nil {
+			if c, known, err = r.h.Cursor(ctx, name); err != nil {
 				return Reach{}, err
+			}
+			if !known && len(r.prep.plans) == 0 {
+				continue
 			}
 		}
 		whole := !c.LastComplete.IsZero()
 		for _, g := range out.Gaps {
-			whole = whole && (g.Stream != p.doctype || g.Kind == evidence.Drifted || g.Kind == evidence.Unreachable)
+			whole = whole && (g.Stream != name || g.Kind == evidence.Drifted || g.Kind == evidence.Unreachable)
 		}
 		out.Coverage = append(out.Coverage, evidence.Coverage{
-			Site: r.o.Key, Stream: p.doctype,
+			Site: r.o.Key, Stream: name,
 			LastSuccess: c.LastSuccess, LastComplete: c.LastComplete, Complete: whole,
 		})
 	}
@@ -636,6 +640,22 @@ func (r *run) reach(ctx context.Context) (Reach, error) {
 		r.heldBefore = maps.Clone(r.held)
 	}
 	return out, nil
+}
+
+// covered names the streams that the read was about. A site that could not be
+// entered still has what was read of it before.
+func (r *run) covered() []string {
+	var out []string
+	for _, p := range r.prep.plans {
+		out = append(out, p.doctype)
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, st := range r.wanted(r.mapping()) {
+		out = append(out, st.doctype)
+	}
+	return out
 }
 
 func gapOrder(g evidence.Gap) string { return g.Stream + "|" + string(g.Kind) + "|" + g.Field }

@@ -153,6 +153,29 @@ func TestASiteThatNeverAnswered(t *testing.T) {
 	}
 }
 
+// A site that dies keeps what was read of it, with its age.
+func TestASiteThatDiesLater(t *testing.T) {
+	t.Parallel()
+	b := polled(t)
+	last := b.memory.cursors["Task"].LastSuccess
+	b.site.Configure(map[string]any{"maintenance_mode": 1})
+	for range 3 { // before and after the half day for which a site's own words hold
+		b.later(8 * time.Hour)
+		r := b.poll()
+		if g := gapsOf(r, "Task"); !slices.Equal(g, []evidence.GapKind{evidence.Unreachable}) {
+			t.Errorf("gaps %v, want Unreachable", g)
+		}
+		i := slices.IndexFunc(r.Coverage, func(c evidence.Coverage) bool { return c.Stream == "Task" })
+		if i < 0 || !r.Coverage[i].LastSuccess.Equal(last) || !r.Coverage[i].Complete {
+			t.Errorf("coverage %v, want Task complete as of %v", r.Coverage, last)
+		}
+		if r.Site.Zone != "Europe/Berlin" || r.DateFormat != "dd.mm.yyyy" {
+			t.Errorf("zone %q, dates %q are forgotten", r.Site.Zone, r.DateFormat)
+		}
+		b.open()
+	}
+}
+
 func TestAFieldThatVanishedIsDrift(t *testing.T) {
 	t.Parallel()
 	b := polled(t)
