@@ -37,6 +37,14 @@ func busy(err error) bool {
 	return ok && e.Category == Unavailable && (e.Kind == "QueryDeadlockError" || e.Kind == "QueryTimeoutError" || e.Kind == "DocumentLockedError")
 }
 
+// mute reports whether the site refused a write without saying why: version 14
+// with tracebacks switched off sends the status alone, for a taken key and a
+// changed document as for anything else.
+func mute(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == "" && e.Status == http.StatusExpectationFailed
+}
+
 // pauseBeforeRepeat waits a little, and longer each time.
 func (c *Client) pauseBeforeRepeat(ctx context.Context, op string, try int) error {
 	return c.sleep(ctx, op, c.backoff(try))
@@ -77,18 +85,21 @@ func (c *Client) Insert(ctx context.Context, doctype, key string, fields map[str
 		if err == nil {
 			err = c.count(&Error{Op: r.op, Site: c.site, Status: http.StatusOK, Category: Malformed, Hint: "the site did not name the document it made"})
 		}
-		taken := CategoryOf(err) == Duplicate
+		taken := CategoryOf(err) == Duplicate || mute(err)
 		if !taken && !lost(err) && !busy(err) {
 			return Inserted{}, err
 		}
 		if key == "" {
-			if taken || busy(err) {
+			if !lost(err) {
 				return Inserted{}, err
 			}
 			return Inserted{}, c.uncertain(r.op, err)
 		}
 		if !busy(err) {
 			found, ferr := c.find(ctx, doctype, key, fields[key])
+			if ferr != nil && taken {
+				return Inserted{}, ferr // nothing was written; the look can be repeated
+			}
 			if ferr != nil {
 				return Inserted{}, c.uncertain(r.op, errors.Join(err, ferr))
 			}
@@ -155,21 +166,27 @@ func (c *Client) Update(ctx context.Context, doctype, name, modified string, fie
 		if err == nil {
 			return doc.Modified(), nil
 		}
-		if !lost(err) && !busy(err) || try == writeTries-1 {
+		if !lost(err) && !busy(err) && !mute(err) || try == writeTries-1 {
 			return "", err
 		}
-		if lost(err) {
+		if lost(err) || mute(err) {
 			now, gerr := c.Get(ctx, doctype, name)
+			if gerr != nil && mute(err) {
+				return "", err
+			}
 			if gerr != nil {
 				return "", c.uncertain(r.op, errors.Join(err, gerr))
 			}
 			if now.Modified() != modified {
-				if holds(now, fields) {
+				if lost(err) && holds(now, fields) {
 					return now.Modified(), nil
 				}
 				e := &Error{Op: r.op, Site: c.site, Category: Conflict}
 				e.Hint = hint(r, e, true)
 				return "", c.count(e)
+			}
+			if mute(err) {
+				return "", err
 			}
 		}
 		if err := c.pauseBeforeRepeat(ctx, r.op, try); err != nil {

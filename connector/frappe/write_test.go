@@ -272,6 +272,31 @@ func TestInsertTwiceMakesOne(t *testing.T) {
 	}
 }
 
+// TestMuteRefusals: a site that sends nothing but 417 is asked what it meant.
+func TestMuteRefusals(t *testing.T) {
+	t.Parallel()
+	mute := func(_ int, w http.ResponseWriter) bool { answer(w, 417, `{}`); return true }
+	l := newLedger()
+	was := l.save("V-1", map[string]any{"code": "1", "outcome": "Met"})["modified"].(string)
+	l.before = mute
+	c := client(t, newStub(t, l.ServeHTTP).URL, writable)
+	if got, err := c.Insert(t.Context(), "Verdict", "code", map[string]any{"code": "1"}); err != nil || !got.Existing {
+		t.Errorf("a taken key: %+v, %v", got, err)
+	}
+	if _, err := c.Insert(t.Context(), "Verdict", "code", map[string]any{"code": "2"}); frappe.CategoryOf(err) != frappe.Invalid {
+		t.Errorf("something else: %v", err)
+	}
+	if _, err := c.Update(t.Context(), "Verdict", "V-1", "2026-01-01 00:00:00", map[string]any{"outcome": "Met"}); frappe.CategoryOf(err) != frappe.Conflict {
+		t.Errorf("a changed document: %v", err)
+	}
+	if _, err := c.Update(t.Context(), "Verdict", "V-1", was, map[string]any{"outcome": "Met"}); frappe.CategoryOf(err) != frappe.Invalid {
+		t.Errorf("an unchanged one: %v", err)
+	}
+	if n := l.posted(); n != 4 {
+		t.Errorf("%d writes, want 4: none is repeated", n)
+	}
+}
+
 // TestAnotherUniqueFieldTaken: the refusal is not about our key, so it stays an
 // error.
 func TestAnotherUniqueFieldTaken(t *testing.T) {
