@@ -65,7 +65,7 @@ type world struct {
 	projects  []*project
 	byProject map[evidence.Key]*project
 	pops      map[string]*population
-	customers map[string]*evidence.Customer // by site and name
+	customers map[site2name]*evidence.Customer
 
 	indexed struct {
 		sales, people, metrics bool
@@ -76,6 +76,8 @@ type world struct {
 	leads      map[site2name]*evidence.Lead
 	persons    map[string]*evidence.Person // by user
 	reviews    map[evidence.Key]*evidence.Review
+	forums     map[evidence.Key]map[string]bool // metrics reported for a review or meeting; "*" for an all-hands
+	templates  map[site2name]string
 	values     map[valueKey]*measure.Value
 	depts      map[evidence.Department]*department
 	figures    map[string][]*figure // by metric, in order of period

@@ -130,6 +130,23 @@ func (w *world) indexMetrics() {
 		r := &w.s.Reviews[i]
 		w.reviews[r.Key()] = r
 	}
+	w.forums = map[evidence.Key]map[string]bool{}
+	hold := func(k evidence.Key, metric string) {
+		if w.forums[k] == nil {
+			w.forums[k] = map[string]bool{}
+		}
+		w.forums[k][metric] = true
+	}
+	for i := range w.s.Reports {
+		if r := &w.s.Reports[i]; r.Forum.Name != "" {
+			hold(r.Forum.Key(), r.Metric)
+		}
+	}
+	for i := range w.s.Meetings {
+		if m := &w.s.Meetings[i]; m.Kind == evidence.MeetingAllHands {
+			hold(m.Key(), "*")
+		}
+	}
 	w.figures = map[string][]*figure{}
 	weeks, months := measure.FullWeeks(w.today, windowWeeks), measure.FullMonths(w.today, windowMonths)
 	for _, info := range metricCatalogue {
@@ -308,19 +325,8 @@ func (w *world) names(a *evidence.Action, metric string, v *measure.Value) bool 
 			}
 		}
 	}
-	for i := range w.s.Reports {
-		r := &w.s.Reports[i]
-		if r.Metric == metric && r.Forum.Name != "" && r.Forum.Key() == a.Review.Key() {
-			return true
-		}
-	}
-	for i := range w.s.Meetings {
-		m := &w.s.Meetings[i]
-		if m.Kind == evidence.MeetingAllHands && m.Key() == a.Review.Key() {
-			return true
-		}
-	}
-	return false
+	forum := w.forums[a.Review.Key()]
+	return forum[metric] || forum["*"]
 }
 
 func (f *figure) actions(kind evidence.ActionKind) []*evidence.Action {

@@ -709,11 +709,18 @@ func (p *project) templateShare() ref.Val {
 	return types.Double(100 * float64(n) / float64(len(want)))
 }
 
+// templateSubject is the subject of a template's task, in lower case.
 func (w *world) templateSubject(site, name string) string {
-	for i := range w.s.Tasks {
-		if t := &w.s.Tasks[i]; t.Template && t.Site == site && t.Name == name {
-			return strings.ToLower(strings.TrimSpace(t.Subject))
+	if w.templates == nil {
+		w.templates = map[site2name]string{}
+		for i := range w.s.Tasks {
+			if t := &w.s.Tasks[i]; t.Template {
+				w.templates[site2name{t.Site, t.Name}] = strings.ToLower(strings.TrimSpace(t.Subject))
+			}
 		}
+	}
+	if s := w.templates[site2name{site, name}]; s != "" {
+		return s
 	}
 	return "\x00"
 }

@@ -39,7 +39,7 @@ func (w *world) indexSales() {
 	w.indexed.sales = true
 	w.orders, w.quotations = map[site2name]*evidence.Order{}, map[site2name]*evidence.Quotation{}
 	w.deals, w.leads = map[site2name]*evidence.Deal{}, map[site2name]*evidence.Lead{}
-	w.customers = map[string]*evidence.Customer{}
+	w.customers = map[site2name]*evidence.Customer{}
 	for i := range w.s.Orders {
 		o := &w.s.Orders[i]
 		w.orders[site2name{o.Site, o.Name}] = o
@@ -60,7 +60,7 @@ func (w *world) indexSales() {
 	}
 	for i := range w.s.Customers {
 		c := &w.s.Customers[i]
-		w.customers[c.Site+"\x00"+c.Name] = c
+		w.customers[site2name{c.Site, c.Name}] = c
 	}
 }
 
@@ -123,7 +123,7 @@ func (w *world) dealOf(d *evidence.Deal, q *evidence.Quotation) *deal {
 // leadOf finds the lead that became a customer: by the customer's own link, by
 // the company's name, or by the mail domain.
 func (w *world) leadOf(site, customer string) *evidence.Lead {
-	c := w.customers[site+"\x00"+customer]
+	c := w.customers[site2name{site, customer}]
 	if c != nil && c.Lead != "" {
 		if l := w.leads[site2name{site, c.Lead}]; l != nil {
 			return l
@@ -305,7 +305,7 @@ func (p *project) deal() ref.Val {
 
 func (p *project) sponsorMails() int {
 	p.w.indexSales()
-	c := p.w.customers[p.p.Site+"\x00"+p.p.Customer]
+	c := p.w.customers[site2name{p.p.Site, p.p.Customer}]
 	if c == nil || c.Sponsor == "" {
 		return 0
 	}

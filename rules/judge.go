@@ -87,6 +87,7 @@ func Judge(p *Pack, in Input) (Assessment, error) {
 	if in.StaleAfter <= 0 {
 		in.StaleAfter = 24 * time.Hour
 	}
+	in.Snapshot = withoutNaN(in.Snapshot)
 	s := in.Snapshot
 	digest, err := s.Digest()
 	if err != nil {
@@ -137,6 +138,52 @@ func Judge(p *Pack, in Input) (Assessment, error) {
 		a.Missing = MissingFor(a.Verdicts, a.LevelLow)
 	}
 	return a, nil
+}
+
+// withoutNaN returns the snapshot with every rating or figure that is no number
+// taken back to "none given"; the snapshot itself when there is no such thing.
+func withoutNaN(s *evidence.Snapshot) *evidence.Snapshot {
+	bad := func(f float64) bool { return math.IsNaN(f) || math.IsInf(f, 0) }
+	out := *s
+	clean := func(found bool, copyAll, fix func()) {
+		if found {
+			copyAll()
+			fix()
+		}
+	}
+	clean(slices.ContainsFunc(s.Tickets, func(t evidence.Ticket) bool { return bad(t.Stars) }), func() { out.Tickets = slices.Clone(s.Tickets) }, func() {
+		for i := range out.Tickets {
+			if t := &out.Tickets[i]; bad(t.Stars) {
+				t.Stars, t.Rated = 0, false
+			}
+		}
+	})
+	clean(slices.ContainsFunc(s.Feedback, func(f evidence.Feedback) bool { return bad(f.Stars) }), func() { out.Feedback = slices.Clone(s.Feedback) }, func() {
+		for i := range out.Feedback {
+			if f := &out.Feedback[i]; bad(f.Stars) {
+				f.Stars, f.Rated = 0, false
+			}
+		}
+	})
+	clean(slices.ContainsFunc(s.Reports, func(r evidence.MetricReport) bool { return bad(r.Value) || bad(r.Target) }), func() { out.Reports = slices.Clone(s.Reports) }, func() {
+		for i := range out.Reports {
+			r := &out.Reports[i]
+			if bad(r.Value) {
+				r.Value, r.HasValue = 0, false
+			}
+			if bad(r.Target) {
+				r.Target, r.HasTarget = 0, false
+			}
+		}
+	})
+	clean(slices.ContainsFunc(s.Orders, func(o evidence.Order) bool { return bad(o.Total) }), func() { out.Orders = slices.Clone(s.Orders) }, func() {
+		for i := range out.Orders {
+			if bad(out.Orders[i].Total) {
+				out.Orders[i].Total = 0
+			}
+		}
+	})
+	return &out
 }
 
 // AssessmentKey returns the stable key of an assessment: of a week for
@@ -670,7 +717,7 @@ func (j *judge) conclude(c *criterion, v *Verdict, s *scope, pop *population, n 
 	} else {
 		// An unknown that did not decide is shown all the same.
 		j.addUnknowns(v, open)
-		v.Explanation = j.explain(c, v, k, observed)
+		v.Explanation = j.explain(c, v, k)
 	}
 	if v.Outcome == Met && (observed > 0 || k.missed > 0) {
 		v.Observation = j.observation(c, v, out, observed)
@@ -704,7 +751,7 @@ func listed(lead string, names []string, n int) string {
 }
 
 // explain says in one or two sentences what was found.
-func (j *judge) explain(c *criterion, v *Verdict, k *tallies, observed int) string {
+func (j *judge) explain(c *criterion, v *Verdict, k *tallies) string {
 	switch v.Outcome {
 	case Met:
 		return sentence(v.Measured)
@@ -723,10 +770,11 @@ func (j *judge) explain(c *criterion, v *Verdict, k *tallies, observed int) stri
 			}
 		}
 		text := sentence(v.Measured) + " Expected: " + strings.TrimRight(v.Expected, ".") + "."
-		if extra := k.missed - len(names); len(names) > 0 {
-			text += " Not as expected" + listed(": ", names, 3)
-			if extra > 0 && len(names) <= 3 {
-				text += fmt.Sprintf("; and %d more", extra)
+		if len(names) > 0 {
+			shown := names[:min(3, len(names))]
+			text += " Not as expected: " + strings.Join(shown, "; ")
+			if more := k.missed - len(shown); more > 0 {
+				text += fmt.Sprintf("; and %d more", more)
 			}
 			text += "."
 		}
