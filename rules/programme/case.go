@@ -20,7 +20,9 @@ type Case struct {
 	Key     string
 	Partner Partner
 	// Known is false when the PRM has no such partner (yet).
-	Known       bool
+	Known bool
+	// Gone is set when it had one: somebody deleted or merged it.
+	Gone        bool
 	Sites       []Site
 	Tiers       []Tier
 	Audits      []Audit
@@ -38,6 +40,7 @@ type Case struct {
 	Targeted map[string]rules.Assessment
 	// LevelOf returns the level of a criterion of the packs; nil knows none.
 	LevelOf func(criterion string) int
+	Policy  Policy
 	// Everyone is the whole input, for what can only be seen across partners.
 	Everyone *Input
 }

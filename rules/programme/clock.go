@@ -149,3 +149,19 @@ func index[T any](in []T, key func(T) string) map[string]T {
 	}
 	return out
 }
+
+// Sightings is what of the input Carry needs the next time: names, states and
+// first sightings, without anything that people wrote.
+func (in Input) Sightings() Input {
+	out := Input{Zone: in.Zone}
+	for _, a := range in.Audits {
+		out.Audits = append(out.Audits, Audit{Name: a.Name, Status: a.Status, InProgressSince: a.InProgressSince, ScheduledSince: a.ScheduledSince})
+	}
+	for _, n := range in.NCs {
+		out.NCs = append(out.NCs, NC{Name: n.Name, Status: n.Status, ClosedSeen: n.ClosedSeen, EverClosed: n.EverClosed})
+	}
+	for _, e := range in.Escalations {
+		out.Escalations = append(out.Escalations, Escalation{Name: e.Name, Status: e.Status, StatusSince: e.StatusSince, Reopened: e.Reopened})
+	}
+	return out
+}

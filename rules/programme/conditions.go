@@ -38,6 +38,9 @@ func (c *Case) conditions() []Condition {
 	partner := func(rule, subject, format string, args ...any) {
 		say(rule, doctypePartner, c.Key, subject, format, args...)
 	}
+	if c.Gone && !slices.ContainsFunc(c.Everyone.Gaps, func(g evidence.Gap) bool { return g.Stream == doctypePartner }) {
+		partner(RulePartnerMissing, "partner", "%s is no longer on the PRM; it was deleted or merged", c.Key)
+	}
 	for _, a := range c.Audits {
 		c.auditConditions(a, say)
 	}
@@ -67,7 +70,7 @@ func (c *Case) conditions() []Condition {
 			say(w.Rule, doctypeEscalation, e.Name, e.Name, "%s of %s is at %q for %d working days", e.Name, e.Customer, e.Status, w.Days)
 		}
 		if c.ChecklistDue(e) {
-			say(RuleChecklistUnshared, doctypeEscalation, e.Name, e.Name, "The checklist of %s is not shared; the re-audit is on %s", e.Name, c.reauditOn(e))
+			say(RuleChecklistUnshared, doctypeEscalation, e.Name, e.Name, "The checklist of %s is not shared; the re-audit is on %s", e.Name, c.ReauditOn(e))
 		}
 		if why := c.Unknown(e); why != "" && !e.Ended() {
 			say(RuleEscalationUnknown, doctypeEscalation, e.Name, e.Name, "%s %s", e.Name, why)
@@ -236,7 +239,7 @@ func (c *Case) engagement(partner func(rule, subject, format string, args ...any
 			return
 		}
 	}
-	days, every := c.quiet(), EngagementDays(c.Partner)
+	days, every := c.quiet(), c.EngagementDays()
 	last, next := c.contacts()
 	if days > yearly || days < 0 && !c.Partner.Contract.From.IsZero() && c.Today.DaysSince(c.Partner.Contract.From) > yearly {
 		partner(RuleNoContact, "contact", "No audit, meeting or call with %s for more than a year", cmp.Or(c.Partner.Name, c.Key))
@@ -266,7 +269,7 @@ func (c *Case) Activity() (active bool, why string) {
 		return false, fmt.Sprintf("The contract ended on %s.", to)
 	}
 	_, next := c.contacts()
-	if days, every := c.quiet(), EngagementDays(c.Partner); days > 2*every && next.At.IsZero() {
+	if days, every := c.quiet(), c.EngagementDays(); days > 2*every && next.At.IsZero() {
 		return false, fmt.Sprintf("No contact for %d days, twice the interval of %d.", days, every)
 	}
 	return true, ""

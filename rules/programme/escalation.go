@@ -1,6 +1,7 @@
 package programme
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -86,7 +87,7 @@ func (c *Case) Waiting(e Escalation) Wait {
 	switch e.Status {
 	case EscalationReceived:
 		switch {
-		case w.Days > attendedWithin:
+		case w.Days > cmp.Or(c.Policy.Unattended, attendedWithin):
 			w.Rule = RuleEscalationUnattended
 		case w.Days > warningWithin:
 			w.Rule = RuleWarningOutstanding
@@ -100,7 +101,7 @@ func (c *Case) Waiting(e Escalation) Wait {
 			w.Rule = RuleEscalationStuck
 		}
 	case EscalationScheduled: // the date of the re-audit decides
-		if d := c.reauditOn(e); !d.IsZero() && c.Today.After(d) && c.working(d) > attendedWithin || d.IsZero() && w.Days > movedWithin {
+		if d := c.ReauditOn(e); !d.IsZero() && c.Today.After(d) && c.working(d) > attendedWithin || d.IsZero() && w.Days > movedWithin {
 			w.Rule = RuleEscalationStuck
 		}
 	default:
@@ -111,8 +112,8 @@ func (c *Case) Waiting(e Escalation) Wait {
 	return w
 }
 
-// reauditOn is the day of the escalation's re-audit.
-func (c *Case) reauditOn(e Escalation) evidence.Date {
+// ReauditOn is the day of the escalation's re-audit; zero when none is planned.
+func (c *Case) ReauditOn(e Escalation) evidence.Date {
 	if a, ok := c.reaudit(e); ok {
 		return a.Day()
 	}
@@ -138,7 +139,7 @@ func (c *Case) reaudit(e Escalation) (Audit, bool) {
 // ChecklistDue reports whether the re-audit is at most two days off and the
 // checklist was not shared before it (S113).
 func (c *Case) ChecklistDue(e Escalation) bool {
-	d := c.reauditOn(e)
+	d := c.ReauditOn(e)
 	if e.Status != EscalationScheduled || d.IsZero() || c.Today.Before(d.AddDays(-2)) {
 		return false
 	}

@@ -3,6 +3,7 @@ package programme
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // DefaultTiers returns the tiers to go by where the PRM's own cannot be read;
@@ -53,19 +54,9 @@ func EffectiveTier(tiers []Tier, awarded string, level int) string {
 	return ""
 }
 
-// EngagementDays is how many days may pass between two contacts with a partner:
-// what people set, else by tier. House defaults.
-func EngagementDays(p Partner) int {
-	if p.Engagement > 0 {
-		return p.Engagement
-	}
-	switch p.AwardedTier {
-	case "Gold":
-		return 7
-	case "Silver":
-		return 14
-	case "Bronze":
-		return 30
-	}
-	return 60
+// EngagementDays is how many days may pass between two contacts with the
+// partner: what people set, else by the awarded tier.
+func (c *Case) EngagementDays() int {
+	tier := strings.ToLower(c.Partner.AwardedTier)
+	return cmp.Or(c.Partner.Engagement, c.Policy.Engagement[tier], map[string]int{"gold": 7, "silver": 14, "bronze": 30}[tier], 60)
 }
