@@ -20,11 +20,7 @@ func (p *PRM) Read(ctx context.Context, last programme.Input) (programme.Input, 
 		return programme.Input{}, err
 	}
 	in := programme.Input{Zone: zone.String(), CertPartner: map[string]string{}}
-	for _, part := range []struct {
-		doctype string
-		fields  []string
-		take    func(frappe.Doc)
-	}{
+	for _, part := range append(programmeParts(&in, zone), []part{
 		{"PMM Partner", []string{"name", "partner_name", "partner_manager", "awarded_pmm", "awarded_tier", "engagement_days", "activity_override", "modified"}, func(d frappe.Doc) {
 			q := programme.Partner{Key: d.Name(), Name: d.Text("partner_name"), Manager: d.Text("partner_manager"), AwardedTier: d.Text("awarded_tier"), Activity: d.Text("activity_override")}
 			q.AwardedLevel, q.Engagement = whole(d, "awarded_pmm"), whole(d, "engagement_days")
@@ -52,8 +48,8 @@ func (p *PRM) Read(ctx context.Context, last programme.Input) (programme.Input, 
 			in.Certs = append(in.Certs, c)
 			in.CertPartner[d.Name()] = d.Text("team")
 		}},
-	} {
-		rows, err := p.c.List(ctx, frappe.ListQuery{Doctype: part.doctype, Fields: part.fields, OrderBy: "name asc", Limit: frappe.All})
+	}...) {
+		rows, err := p.c.List(ctx, frappe.ListQuery{Doctype: part.doctype, Fields: part.fields, Filters: filters(part.doctype), OrderBy: "name asc", Limit: frappe.All})
 		switch frappe.CategoryOf(err) {
 		case "":
 			if err != nil {
