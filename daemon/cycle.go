@@ -57,10 +57,11 @@ func (d *Daemon) Cycle(ctx context.Context, key string) (err error) {
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)
 	}
-	if err := d.conclude(ctx, p, now, people, facts, judged.Assessments); err != nil {
+	as, err := d.conclude(ctx, p, now, people, facts, judged)
+	if err != nil {
 		return err
 	}
-	for _, a := range judged.Assessments {
+	for _, a := range as {
 		d.log.Info("judged", "partner", key, "assessment", a.Key, "level_low", a.LevelLow, "level_high", a.LevelHigh,
 			"gaps", len(a.Gaps), "took", time.Since(began).Round(time.Millisecond))
 	}
@@ -114,11 +115,11 @@ func (d *Daemon) Plan(ctx context.Context, key string, now time.Time, people pro
 			sites = append(sites, siteFacts(s, st))
 		}
 	}
-	out := d.follow(key, now, people, sites, judged.Assessments, open)
-	wanted := plan.Wanted(plan.Input{
-		Now: now, Zone: d.prmZone(ctx), Partner: p.Facts, Sites: sites, Standing: out.standing, Assessments: judged.Assessments, Alerts: out.shown,
-	})
-	return plan.Diff(wanted, lookup(known), now), nil
+	drawn, err := d.wanted(ctx, p, now, people, sites, judged, open, known)
+	if err != nil {
+		return nil, err
+	}
+	return drawn.changes, nil
 }
 
 // off reports whether people have switched the site off on the PRM.
@@ -158,33 +159,64 @@ func siteFacts(s PartnerSite, st SiteState) plan.SiteFacts {
 	return f
 }
 
-// conclude plans what the PRM needs and commits it with the assessments.
-func (d *Daemon) conclude(ctx context.Context, p *Partner, now time.Time, people programme.Input, sites []plan.SiteFacts, as []rules.Assessment) error {
+// conclude plans what the PRM needs and commits it with the assessments, which
+// it returns.
+func (d *Daemon) conclude(ctx context.Context, p *Partner, now time.Time, people programme.Input, sites []plan.SiteFacts, judged Judged) ([]rules.Assessment, error) {
 	key := p.Facts.Key
 	open, err := d.o.Store.Alerts(ctx, key, now.Add(-7*24*time.Hour))
 	if err != nil {
-		return fmt.Errorf("read alerts: %w", err)
+		return nil, fmt.Errorf("read alerts: %w", err)
 	}
-	zone := d.prmZone(ctx)
-	out := d.follow(key, now, people, sites, as, open)
-	wanted := plan.Wanted(plan.Input{
-		Now: now, Zone: zone, Partner: p.Facts, Sites: sites, Standing: out.standing, Assessments: as, Alerts: out.shown,
-	})
 	known, err := d.o.Store.Known(ctx, key)
 	if err != nil {
-		return fmt.Errorf("read what the PRM holds: %w", err)
+		return nil, fmt.Errorf("read what the PRM holds: %w", err)
 	}
-	changes := plan.Diff(wanted, lookup(known), now)
+	w, err := d.wanted(ctx, p, now, people, sites, judged, open, known)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := d.o.Store.CommitAssessment(ctx, store.Judgement{
-		Partner: key, At: now, Assessments: as, Changes: changes, Whole: true, Alerts: out.episodes,
+		Partner: key, At: now, Assessments: w.assessments, Changes: w.changes, Whole: true, Alerts: w.out.episodes,
 	}); err != nil {
-		return fmt.Errorf("commit assessment: %w", err)
+		return nil, fmt.Errorf("commit assessment: %w", err)
 	}
 	d.mu.Lock()
-	d.tally.Unchanged += len(wanted) - len(changes)
+	d.tally.Unchanged += w.records - len(w.changes)
 	d.mu.Unlock()
-	d.show(key, as, out, people)
-	return nil
+	d.show(key, w.assessments, w.out, people)
+	return w.assessments, nil
+}
+
+// wantedNow is what a cycle concludes for one partner.
+type wantedNow struct {
+	assessments []rules.Assessment // Continuous first
+	out         followed
+	records     int
+	changes     []plan.Change
+}
+
+// wanted runs the programme over what was judged and plans the writes.
+func (d *Daemon) wanted(ctx context.Context, p *Partner, now time.Time, people programme.Input, sites []plan.SiteFacts, judged Judged, open []store.Episode, known []plan.Known) (wantedNow, error) {
+	w := wantedNow{assessments: slices.Clone(judged.Assessments)}
+	c := d.caseOf(p.Facts.Key, now, &people, judged.Assessments[0])
+	if k, was := lookup(known)(plan.DoctypePartner, p.Facts.Key); was && !c.Known && k.Written.Before(people.AsOf) {
+		c.Gone = true
+	}
+	more, err := d.targeted(ctx, p, &c, judged, people)
+	if err != nil {
+		return w, err
+	}
+	w.assessments = append(w.assessments, more...)
+	w.out = d.follow(&c, sites, open)
+	zone := d.prmZone(ctx)
+	find := withPeople(known, &c, people.AsOf)
+	in := plan.Input{
+		Now: now, Zone: zone, Partner: p.Facts, Sites: sites, Standing: w.out.standing, Assessments: unfinished(w.assessments, &c), Alerts: w.out.shown,
+	}
+	records := once(append(plan.Wanted(in), plan.Programme(&c, zone, find)...))
+	w.records = len(records)
+	w.changes = plan.Diff(records, find, now)
+	return w, nil
 }
 
 // lookup finds known records; the values come back from JSON.
@@ -242,6 +274,7 @@ func (d *Daemon) decided(ctx context.Context) programme.Input {
 		d.log.Warn("people's decisions cannot be read; the last known ones stand", "err", err)
 		return d.people
 	}
+	in = d.carry(ctx, in)
 	d.people, d.readOn, d.ready = in, d.now(), true
 	return in
 }
@@ -288,7 +321,12 @@ func (d *Daemon) heartbeat(ctx context.Context) error {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
 	wanted := append(plan.Criteria(d.o.Criteria, d.o.RuleVersion), plan.Status(now, d.prmZone(ctx), total, healthy, d.o.Version, ""))
-	_, err = d.o.Store.CommitAssessment(ctx, store.Judgement{At: now, Changes: plan.Diff(wanted, lookup(known), now), Whole: true})
+	alerts, episodes, err := d.fleet(ctx, now)
+	if err != nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	wanted = append(wanted, alerts...)
+	_, err = d.o.Store.CommitAssessment(ctx, store.Judgement{At: now, Changes: plan.Diff(wanted, lookup(known), now), Whole: true, Alerts: episodes})
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}

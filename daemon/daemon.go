@@ -36,6 +36,9 @@ type SiteState struct {
 type Judge interface {
 	// Assess judges the partner from what was known at the instant.
 	Assess(ctx context.Context, partner string, at time.Time, people programme.Input) (Judged, error)
+	// Target judges one audit or escalation of the partner from the same
+	// evidence that Assess returned.
+	Target(ctx context.Context, judged Judged, people programme.Input, c programme.Commission) (rules.Assessment, error)
 }
 
 // Judged is the result of one assessment of a partner.
@@ -112,6 +115,7 @@ type Options struct {
 	Drain       time.Duration // time to finish after the end was asked for; 0 is 10 s
 	ChangeBrake float64       // share of verdicts that may flip within a day; 0 is no brake
 	Poor        programme.Poor
+	Programme   programme.Policy
 	Criteria    []plan.CriterionFacts
 	RuleVersion string
 }

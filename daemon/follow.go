@@ -1,9 +1,6 @@
 package daemon
 
 import (
-	"time"
-
-	"github.com/prmsync/prmsync/rules"
 	"github.com/prmsync/prmsync/rules/plan"
 	"github.com/prmsync/prmsync/rules/programme"
 	"github.com/prmsync/prmsync/store"
@@ -17,13 +14,9 @@ type followed struct {
 }
 
 // follow runs the programme's rules over one partner.
-func (d *Daemon) follow(key string, now time.Time, people programme.Input, sites []plan.SiteFacts, as []rules.Assessment, open []store.Episode) followed {
-	facts := programme.AlertFacts{Now: now, Partner: key, Poor: d.o.Poor}
-	if len(as) > 0 {
-		facts.Assessment = as[0]
-	}
-	c := d.caseOf(key, now, &people, as)
-	facts.Case = &c
+func (d *Daemon) follow(c *programme.Case, sites []plan.SiteFacts, open []store.Episode) followed {
+	key, now := c.Key, c.Now
+	facts := programme.AlertFacts{Now: now, Partner: key, Poor: d.o.Poor, Assessment: c.Continuous, Case: c}
 	for _, s := range sites {
 		facts.Sites = append(facts.Sites, programme.SiteFacts{
 			Key: s.Key, Record: plan.SiteKey(key, s.Key), Status: s.Status, LastError: s.LastError, LastSuccess: s.LastSuccess, Unreadable: s.Unreadable,
@@ -40,28 +33,4 @@ func (d *Daemon) follow(key string, now time.Time, people programme.Input, sites
 	}
 	out.standing = c.Stand(shown)
 	return out
-}
-
-// caseOf is everything known of the partner, with its assessments.
-func (d *Daemon) caseOf(key string, now time.Time, people *programme.Input, as []rules.Assessment) programme.Case {
-	c := programme.CaseOf(people, key, now)
-	for _, a := range as {
-		if a.Kind == rules.Continuous {
-			c.Continuous = a
-		} else {
-			c.Targeted[a.Target.Record] = a
-		}
-	}
-	c.LevelOf = d.levelOf
-	return c
-}
-
-// levelOf is the level of a criterion of the packs; 0 for one that has none.
-func (d *Daemon) levelOf(criterion string) int {
-	for _, c := range d.o.Criteria {
-		if c.ID == criterion {
-			return c.Level
-		}
-	}
-	return 0
 }

@@ -248,6 +248,36 @@ func (j *judge) Assess(ctx context.Context, partner string, at time.Time, people
 	return daemon.Judged{Snapshot: snap, Assessments: []rules.Assessment{a}}, nil
 }
 
+// Target implements daemon.Judge. An audit before its sample is frozen is judged
+// on the month's sample, as a view of readiness.
+func (j *judge) Target(ctx context.Context, judged daemon.Judged, people programme.Input, c programme.Commission) (rules.Assessment, error) {
+	snap := judged.Snapshot
+	name := "pmm"
+	if c.Kind == rules.Escalation {
+		name = "escalation"
+	}
+	key := rules.AssessmentKey(snap.Partner, c.Kind, snap.Today(), c.Target)
+	last, ok, err := j.store.Latest(ctx, key)
+	if err != nil {
+		return rules.Assessment{}, err
+	}
+	pack, err := j.pack(ctx, name, snap.AsOf)
+	if err != nil {
+		return rules.Assessment{}, err
+	}
+	in := rules.Input{
+		Snapshot: &snap, Metrics: judged.Assessments[0].Metrics, Kind: c.Kind, Target: c.Target, Samples: c.Samples, Cutoff: c.Cutoff,
+		Settings: people.Settings, Overrides: people.Overrides, Findings: c.Findings, Present: c.Present, Signals: rules.Signals(&snap, c.Occasion),
+	}
+	if c.Kind == rules.Audit && in.Samples == nil {
+		in.Samples = rules.ContinuousSamples(&snap)
+	}
+	if ok && last.Assessment.AsOf.Before(snap.AsOf) {
+		in.Previous = &last.Assessment
+	}
+	return rules.Judge(pack, in)
+}
+
 // certified adds the certificates that the PRM holds for the partner, and the
 // gaps where the PRM itself could not be read.
 func certified(snap *evidence.Snapshot, people programme.Input) {

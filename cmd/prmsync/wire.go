@@ -107,6 +107,9 @@ func build(ctx context.Context, st *store.Store, o worksOptions) (*works, error)
 	w.daemon, err = daemon.New(daemon.Options{
 		Store: st, PRM: w.prm, Judge: w.judge, Metrics: w.metrics, Logger: o.log, Clock: o.clock, Version: versionText(),
 		ChangeBrake: o.config.Policy.ChangeBrake, Criteria: criteria, RuleVersion: version,
+		Programme: programme.Policy{
+			Raise: o.config.Policy.NCMode == config.Raise, Unattended: o.config.Policy.UnattendedDays, Engagement: o.config.Policy.EngagementDays,
+		},
 		Poor: programme.Poor{OverdueAbove: 100 * o.config.Policy.Poor.Overdue, SLABelow: 100 * o.config.Policy.Poor.SLA},
 	}, partners)
 	if err != nil {
