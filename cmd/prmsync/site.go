@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -37,6 +38,9 @@ func (r *siteReader) Poll(ctx context.Context) (daemon.SiteState, error) {
 		Site: reach.Site, Seen: r.now(), Gaps: reach.Gaps, Coverage: reach.Coverage,
 		Notes: map[string]string{noteDateFormat: reach.DateFormat},
 	}); err != nil {
+		return daemon.SiteState{}, err
+	}
+	if err := r.brake(ctx, reach.Gaps); err != nil {
 		return daemon.SiteState{}, err
 	}
 	st := daemon.SiteState{Site: reach.Site, Gaps: reach.Gaps, Coverage: reach.Coverage, Metrics: metrics.Site{Up: true, KeyAccepted: true, Errors: map[string]int64{}}}
@@ -131,9 +135,9 @@ func (h history) Keep(ctx context.Context, item string, c partnersite.Cached) er
 }
 
 // Released implements partnersite.History.
-func (h history) Released(ctx context.Context, stream string) (bool, error) {
-	id := brakeID(h.r.partner, h.r.key, stream)
-	brakes, err := h.r.store.Brakes(ctx, h.r.now().Add(-7*24*time.Hour))
+func (h history) Released(ctx context.Context, stream string, since time.Time) (bool, error) {
+	id := brakeID(h.r.partner, h.r.key, stream, since)
+	brakes, err := h.r.store.Brakes(ctx, since)
 	if err != nil {
 		return false, err
 	}
@@ -142,12 +146,31 @@ func (h history) Released(ctx context.Context, stream string) (bool, error) {
 			return !b.Released.IsZero(), nil
 		}
 	}
-	// The first time the brake is asked about, it is put where a person can
-	// release it.
 	return false, nil
 }
 
-// brakeID names the deletions of one stream that wait for a person.
-func brakeID(partner, site, stream string) string {
-	return "delete:" + partner + "/" + site + "/" + stream
+// brakeID names the deletions of one stream that have waited for a person since
+// that instant: a later brake on the stream is another one.
+func brakeID(partner, site, stream string, since time.Time) string {
+	return "delete:" + partner + "/" + site + "/" + stream + "@" + since.UTC().Format(time.RFC3339)
+}
+
+// brake puts what a read holds back where a person can release it.
+func (r *siteReader) brake(ctx context.Context, gaps []evidence.Gap) error {
+	for _, g := range gaps {
+		if g.Kind != evidence.Braked {
+			continue
+		}
+		body, err := json.Marshal(g)
+		if err != nil {
+			return err
+		}
+		if err := r.store.PutBrake(ctx, store.Brake{
+			ID: brakeID(r.partner, r.key, g.Stream, g.Since), Kind: "delete",
+			Subject: r.partner + "/" + r.key + "/" + g.Stream, Tripped: g.Since, Body: body,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -28,8 +28,8 @@ func (r *run) compareIfDue(ctx context.Context, p plan) error {
 	cur := r.cursors[p.doctype]
 	since := r.now().Sub(cur.LastComplete)
 	due := r.all || r.suspects[p.doctype] || since >= r.o.ScanEvery || since < -r.o.ScanEvery
-	if !due && braked(r.held[p.doctype]) {
-		released, err := r.h.Released(ctx, p.doctype)
+	if !due {
+		released, err := r.released(ctx, p.doctype)
 		if err != nil {
 			return err
 		}
@@ -44,6 +44,16 @@ func (r *run) compareIfDue(ctx context.Context, p plan) error {
 		return nil
 	}
 	return err
+}
+
+// released reports whether a person has released the brake that holds the
+// stream. A release is for what was held then: the next brake asks again.
+func (r *run) released(ctx context.Context, stream string) (bool, error) {
+	if !braked(r.heldBefore[stream]) {
+		return false, nil
+	}
+	since := r.since[gapKey(evidence.Gap{Stream: stream, Kind: evidence.Braked})]
+	return r.h.Released(ctx, stream, since)
 }
 
 func braked(gaps []evidence.Gap) bool {
@@ -160,7 +170,7 @@ func (r *run) vanished(ctx context.Context, p plan, missing []Head, newcomers []
 		released := false
 		tooMany := len(lost) > brakeAtLeast && float64(len(lost)) > r.o.DeleteBrake*float64(of)
 		if tooMany {
-			if released, err = r.h.Released(ctx, p.doctype); err != nil {
+			if released, err = r.released(ctx, p.doctype); err != nil {
 				return false, err
 			}
 		}

@@ -189,11 +189,19 @@ func TestTheDeleteBrake(t *testing.T) {
 			if r = b.poll(); !slices.Equal(gapsOf(r, "Weekly Metric"), want) {
 				t.Errorf("the next poll has gaps %v, want %v still", gapsOf(r, "Weekly Metric"), want)
 			}
-			b.memory.released["Weekly Metric"] = true
+			b.memory.released["Weekly Metric"] = r.Gaps[slices.IndexFunc(r.Gaps, func(g evidence.Gap) bool { return g.Kind == evidence.Braked })].Since
 			b.later(15 * time.Minute)
 			r = b.poll()
 			if left := len(b.memory.live("Weekly Metric")); left != len(all)-tt.delete || len(gapsOf(r, "Weekly Metric")) != 0 {
 				t.Errorf("released: %d records left, gaps %v; want %d and none", left, gapsOf(r, "Weekly Metric"), len(all)-tt.delete)
+			}
+			// The release was for those: the rest are held again.
+			for _, n := range all[tt.delete:] {
+				must(t, b.site.DeleteRaw("Weekly Metric", n))
+			}
+			b.later(tomorrow)
+			if r = b.poll(); !slices.Equal(gapsOf(r, "Weekly Metric"), want) {
+				t.Errorf("a second mass deletion has gaps %v, want %v", gapsOf(r, "Weekly Metric"), want)
 			}
 		})
 	}

@@ -27,7 +27,7 @@ type memory struct {
 	versions map[evidence.Key][]evidence.Document
 	cursors  map[string]partnersite.Cursor
 	cache    map[string]partnersite.Cached
-	released map[string]bool
+	released map[string]time.Time // stream → since when what is let through was held
 	batches  int
 	commits  int // documents that made a new version
 	largest  int // documents of one batch
@@ -38,7 +38,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		versions: map[evidence.Key][]evidence.Document{}, cursors: map[string]partnersite.Cursor{},
-		cache: map[string]partnersite.Cached{}, released: map[string]bool{},
+		cache: map[string]partnersite.Cached{}, released: map[string]time.Time{},
 	}
 }
 
@@ -75,10 +75,11 @@ func (m *memory) Keep(_ context.Context, item string, c partnersite.Cached) erro
 	return nil
 }
 
-func (m *memory) Released(_ context.Context, stream string) (bool, error) {
+func (m *memory) Released(_ context.Context, stream string, since time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.released[stream], nil
+	at, ok := m.released[stream]
+	return ok && at.Equal(since), nil
 }
 
 var errDisk = errors.New("disk full")

@@ -90,9 +90,9 @@ type History interface {
 	Cached(ctx context.Context, item string) (Cached, bool, error)
 	// Keep remembers a cached item.
 	Keep(ctx context.Context, item string, c Cached) error
-	// Released reports whether a person has let the held deletions of the
-	// stream through.
-	Released(ctx context.Context, stream string) (bool, error)
+	// Released reports whether a person has let through the deletions of the
+	// stream that a Braked gap has held since that instant.
+	Released(ctx context.Context, stream string, since time.Time) (bool, error)
 }
 
 // Reach is what a read could see of its site, and what it cost.
