@@ -2,3 +2,5 @@
 // assessments, levels, and the engine that reads the packs.
 // It takes values and returns values; where evidence comes from is not its business.
 package rules
+
+//go:generate go run ../internal/gen/criteria -o ../docs

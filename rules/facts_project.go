@@ -469,11 +469,32 @@ func (p *project) span(attribute string) (from, to evidence.Date, why ref.Val) {
 	if from.IsZero() {
 		return from, to, p.w.unknown(attribute, Unknown{Stream: "kind:" + kindKickOff, Site: p.p.Site, Reason: "neither a kick-off nor a start date is known", Remedy: "give the project a start date"})
 	}
-	to = p.w.today
+	to = p.ended()
 	if g := p.signOff(evidence.SignOffGoLive); g.best != nil && g.best.Done && p.w.happened(g.best.On) {
 		to = g.best.On
 	}
 	return from, to, nil
+}
+
+// ended is the last day on which the project was worked on: today for a running
+// one, else its last completed task, or its last change.
+func (p *project) ended() evidence.Date {
+	if p.p.Status == "Open" {
+		return p.w.today
+	}
+	var last evidence.Date
+	for _, t := range p.tasks {
+		if t.Completed.After(last) && p.w.happened(t.Completed) {
+			last = t.Completed
+		}
+	}
+	if last.IsZero() {
+		last = evidence.DateIn(p.p.Modified, p.w.loc)
+	}
+	if last.IsZero() || last.After(p.w.today) {
+		return p.w.today
+	}
+	return last
 }
 
 // statusMails answers, for each full ISO week from kick-off to go-live, whether

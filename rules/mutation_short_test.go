@@ -2,5 +2,5 @@
 
 package rules_test
 
-// everyMutant: a quick run tries one mutant in six.
-const everyMutant = 6
+// everyMutant: a quick run tries one mutant in ten.
+const everyMutant = 10
