@@ -20,14 +20,15 @@ const (
 )
 
 // compareIfDue compares a stream with the site where that is due: after a day,
-// when a deletion or renaming was announced, or when a person released a brake.
+// when a deletion or renaming was announced, when a person released a brake, or
+// when the user's rights have changed and something was hidden.
 func (r *run) compareIfDue(ctx context.Context, p plan) error {
 	if !r.ok[p.doctype] || r.stop || p.single || p.grows {
 		return nil
 	}
 	cur := r.cursors[p.doctype]
 	since := r.now().Sub(cur.LastComplete)
-	due := r.all || r.suspects[p.doctype] || since >= r.o.ScanEvery || since < -r.o.ScanEvery
+	due := r.all || r.suspects[p.doctype] || r.otherRights && len(r.held[p.doctype]) > 0 || since >= r.o.ScanEvery || since < -r.o.ScanEvery
 	if !due {
 		released, err := r.released(ctx, p.doctype)
 		if err != nil {

@@ -134,7 +134,7 @@ func TestHelpdeskWithoutAgentIsHidden(t *testing.T) {
 		t.Errorf("gaps %v, want Hidden", g)
 	}
 	b.site.SetRoles(reader, "PMM Evidence Reader", "Agent")
-	b.later(tomorrow)
+	b.later(61 * time.Minute)
 	if g := gapsOf(b.poll(), "HD Ticket"); len(g) != 0 {
 		t.Errorf("with the role Agent: gaps %v, want none", g)
 	}

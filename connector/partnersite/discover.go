@@ -27,7 +27,8 @@ type Discovery struct {
 	Zone       string              `json:"zone"`      // IANA name
 	DateFormat string              `json:"date_format,omitempty"`
 	Confined   map[string][]string `json:"confined,omitempty"` // User Permissions: doctype → names
-	At         time.Time           `json:"at"`
+	At         time.Time           `json:"at"`                 // when versions and zone were asked for
+	Checked    time.Time           `json:"checked"`            // when user, roles and User Permissions were
 
 	zone *time.Location
 }
@@ -58,9 +59,13 @@ func (d *Discovery) seesFiles() bool { return d.UserType == "System User" || d.U
 var errZone = errors.New("the site's time zone is unknown here")
 
 const (
-	discoveryTTL = 12 * time.Hour
-	metaTTL      = 24 * time.Hour
-	absentTTL    = time.Hour
+	// placeTTL is for what the site says of itself: naming its versions makes it
+	// run git for every app. userTTL is for the user, whose rights people change
+	// and then wait to see the difference.
+	placeTTL  = 24 * time.Hour
+	userTTL   = time.Hour
+	metaTTL   = 24 * time.Hour
+	absentTTL = time.Hour
 	// refreshes bounds how many metas that have merely grown old are asked for
 	// in one read, so that an idle poll stays cheap.
 	refreshes = 3
@@ -73,9 +78,15 @@ type knownMeta struct {
 	fetched time.Time
 }
 
-// Discover asks the site who it is: versions, zone, the user, the roles and what
-// confines them. The answer is remembered for half a day, in h between runs; h
-// may be nil.
+// old reports whether what was asked for at that time is to be asked for again.
+func (s *Site) old(at time.Time, ttl time.Duration) bool {
+	age := s.now().Sub(at)
+	return at.IsZero() || age >= ttl || age <= -ttl
+}
+
+// Discover asks the site who it is: versions and zone once a day, the user, the
+// roles and what confines them once an hour. The answer is remembered, in h
+// between runs; h may be nil.
 func (s *Site) Discover(ctx context.Context, h History) (Discovery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,11 +108,16 @@ func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 			s.found = d
 		}
 	}
-	if !anew && !s.found.At.IsZero() && s.now().Sub(s.found.At) < discoveryTTL && s.now().Sub(s.found.At) > -discoveryTTL {
+	place := anew || s.old(s.found.At, placeTTL)
+	if !place && !s.old(s.found.Checked, userTTL) {
 		s.locate(&s.found)
 		return nil
 	}
-	d := Discovery{At: s.now().UTC()}
+	now := s.now().UTC()
+	d := Discovery{At: now, Checked: now}
+	if !place {
+		d.At, d.Versions, d.Zone, d.DateFormat = s.found.At, s.found.Versions, s.found.Zone, s.found.DateFormat
+	}
 	var err error
 	if d.User, err = s.client.Whoami(ctx); err != nil {
 		return err
@@ -109,6 +125,9 @@ func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(2)
 	g.Go(func() error {
+		if !place {
+			return nil
+		}
 		apps, err := s.client.Versions(gctx)
 		if err != nil {
 			return fmt.Errorf("read versions: %w", err)
@@ -120,8 +139,7 @@ func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 		return nil
 	})
 	g.Go(func() error {
-		if s.o.Zone != nil && !s.found.At.IsZero() {
-			d.DateFormat = s.found.DateFormat
+		if !place {
 			return nil
 		}
 		l, err := s.client.Locale(gctx)
@@ -172,6 +190,9 @@ func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 			s.metas[name] = m
 			s.client.Forget(name)
 		}
+	}
+	if !slices.Equal(d.Roles, s.found.Roles) || !maps.EqualFunc(d.Confined, s.found.Confined, slices.Equal[[]string]) {
+		s.otherRights = !s.found.At.IsZero()
 	}
 	s.found = d
 	if h == nil {

@@ -135,6 +135,7 @@ func (r *run) proceed(ctx context.Context) error {
 			return err
 		}
 	}
+	r.otherRights = false
 	if len(r.idle) > 0 {
 		if err := r.sink(ctx, Batch{Cursors: r.idle}); err != nil {
 			return err

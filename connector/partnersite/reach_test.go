@@ -159,7 +159,7 @@ func TestASiteThatDiesLater(t *testing.T) {
 	b := polled(t)
 	last := b.memory.cursors["Task"].LastSuccess
 	b.site.Configure(map[string]any{"maintenance_mode": 1})
-	for range 3 { // before and after the half day for which a site's own words hold
+	for range 4 { // before and after the day for which a site's own words hold
 		b.later(8 * time.Hour)
 		r := b.poll()
 		if g := gapsOf(r, "Task"); !slices.Equal(g, []evidence.GapKind{evidence.Unreachable}) {

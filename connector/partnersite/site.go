@@ -136,6 +136,9 @@ type Site struct {
 	// heldBefore is what the last read kept of comparisons.
 	heldBefore map[string][]evidence.Gap
 	recalled   bool // what earlier processes noted was loaded
+	// otherRights: the user's rights have changed since the last read, so that
+	// what was hidden may be shown.
+	otherRights bool
 }
 
 // mark is what tells that a row has not changed since it was read.
