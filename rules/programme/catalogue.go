@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -63,7 +64,9 @@ const (
 )
 
 // Catalogue returns every alert rule, by id.
-func Catalogue() []AlertRule {
+func Catalogue() []AlertRule { return slices.Clone(catalogue()) }
+
+var catalogue = sync.OnceValue(func() []AlertRule {
 	both := OnPRM | InPrometheus
 	rs := []AlertRule{
 		{ID: RuleSiteDown, Title: "Site does not answer", Severity: Critical, Hold: 10 * time.Minute, Subject: "site", Channels: both, Runbook: "site-down", Says: "The partner's site has not answered; verdicts stand until they are too old."},
@@ -81,6 +84,16 @@ func Catalogue() []AlertRule {
 	rs = append(rs, programmeRules()...)
 	slices.SortFunc(rs, func(a, b AlertRule) int { return cmp.Compare(a.ID, b.ID) })
 	return rs
+})
+
+// ruleOf finds a rule by its id.
+func ruleOf(id string) (AlertRule, bool) {
+	rs := catalogue()
+	i, ok := slices.BinarySearchFunc(rs, id, func(r AlertRule, id string) int { return cmp.Compare(r.ID, id) })
+	if !ok {
+		return AlertRule{}, false
+	}
+	return rs[i], true
 }
 
 // Episode is one alert from the moment its condition was first true. The zero
@@ -231,10 +244,6 @@ func figures(f AlertFacts, about func(rule, subject, message string, refs ...evi
 // episodes that changed, and the alerts to be shown: those firing, and those
 // resolved since they fired.
 func Advance(open []Episode, now []Condition, partner string, at time.Time) (changed []Episode, shown []Alert) {
-	byID := map[string]AlertRule{}
-	for _, r := range Catalogue() {
-		byID[r.ID] = r
-	}
 	id := func(rule, subject string) string { return rule + "\x00" + subject }
 	current := map[string]Episode{}
 	for _, e := range open {
@@ -245,7 +254,7 @@ func Advance(open []Episode, now []Condition, partner string, at time.Time) (cha
 		}
 	}
 	for _, c := range now {
-		rule, ok := byID[c.Rule]
+		rule, ok := ruleOf(c.Rule)
 		if !ok {
 			continue
 		}
