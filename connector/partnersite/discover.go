@@ -18,8 +18,8 @@ import (
 	"github.com/prmsync/prmsync/evidence"
 )
 
-// Discovery is what a site says about itself and about the key's user.
-type Discovery struct {
+// discovery is what a site says about itself and about the key's user.
+type discovery struct {
 	User       string              `json:"user"`
 	UserType   string              `json:"user_type"` // Website User, System User; "" when the site does not tell
 	Roles      []string            `json:"roles"`     // sorted, the automatic ones included
@@ -33,28 +33,25 @@ type Discovery struct {
 	zone *time.Location
 }
 
-// Location returns the zone of the site's times.
-func (d *Discovery) Location() *time.Location { return d.zone }
-
 // major returns the major version of an app; 0 when it is not installed.
-func (d *Discovery) major(app string) int {
+func (d *discovery) major(app string) int {
 	n, _, _ := strings.Cut(d.Versions[app], ".")
 	m, _ := strconv.Atoi(n)
 	return m
 }
 
 // has reports whether the user has any of the roles.
-func (d *Discovery) has(roles ...string) bool {
+func (d *discovery) has(roles ...string) bool {
 	return slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(d.Roles, r) })
 }
 
 // seesMails reports whether the list of Communication shows e-mail to the user.
-func (d *Discovery) seesMails() bool {
+func (d *discovery) seesMails() bool {
 	return d.User == "Administrator" || d.has("System Manager", "Super Email User")
 }
 
 // seesFiles reports whether the list of File shows the files of others.
-func (d *Discovery) seesFiles() bool { return d.UserType == "System User" || d.User == "Administrator" }
+func (d *discovery) seesFiles() bool { return d.UserType == "System User" || d.User == "Administrator" }
 
 var errZone = errors.New("the site's time zone is unknown here")
 
@@ -84,18 +81,9 @@ func (s *Site) old(at time.Time, ttl time.Duration) bool {
 	return at.IsZero() || age >= ttl || age <= -ttl
 }
 
-// Discover asks the site who it is: versions and zone once a day, the user, the
+// discover asks the site who it is: versions and zone once a day, the user, the
 // roles and what confines them once an hour. The answer is remembered, in h
 // between runs; h may be nil.
-func (s *Site) Discover(ctx context.Context, h History) (Discovery, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.discover(ctx, h, false); err != nil {
-		return Discovery{}, err
-	}
-	return s.found, nil
-}
-
 func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 	const item = "discovery"
 	if s.found.At.IsZero() && h != nil && !anew {
@@ -103,7 +91,7 @@ func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 		if err != nil {
 			return err
 		}
-		var d Discovery
+		var d discovery
 		if ok && json.Unmarshal([]byte(c.Body), &d) == nil && s.locate(&d) {
 			s.found = d
 		}
@@ -114,7 +102,7 @@ func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 		return nil
 	}
 	now := s.now().UTC()
-	d := Discovery{At: now, Checked: now}
+	d := discovery{At: now, Checked: now}
 	if !place {
 		d.At, d.Versions, d.Zone, d.DateFormat = s.found.At, s.found.Versions, s.found.Zone, s.found.DateFormat
 	}
@@ -206,7 +194,7 @@ func (s *Site) discover(ctx context.Context, h History, anew bool) error {
 }
 
 // locate sets the zone; the configured one is above the site's own word.
-func (s *Site) locate(d *Discovery) bool {
+func (s *Site) locate(d *discovery) bool {
 	if s.o.Zone != nil {
 		d.zone, d.Zone = s.o.Zone, s.o.Zone.String()
 		return true

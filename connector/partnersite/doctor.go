@@ -379,7 +379,7 @@ const readerRole = "PMM Evidence Reader"
 
 // steps are what a person of the partner does in the desk. A key that reads all
 // it should and no more needs none.
-func steps(d *Discovery, missing []string, excess bool) []string {
+func steps(d *discovery, missing []string, excess bool) []string {
 	var out []string
 	role := readerRole
 	for _, r := range d.Roles {

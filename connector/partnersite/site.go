@@ -128,7 +128,7 @@ type Site struct {
 	log    *slog.Logger
 
 	mu        sync.Mutex // one read at a time
-	found     Discovery
+	found     discovery
 	metas     map[string]knownMeta
 	recent    map[string]map[string]mark // rows of the overlap that were read before
 	timelines map[string]*timeline       // by doctype; those read from timelines

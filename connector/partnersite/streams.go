@@ -373,10 +373,3 @@ func streamOf(doctype string) (stream, bool) {
 	}
 	return streams[i], true
 }
-
-// Criteria returns the ids of the criteria that cannot be judged without the
-// doctype; nil for one that only a mapping names.
-func Criteria(doctype string) []string {
-	s, _ := streamOf(doctype)
-	return strings.Fields(s.degrades)
-}
