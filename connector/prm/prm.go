@@ -17,6 +17,10 @@ type PRM struct {
 
 	mu   sync.Mutex
 	zone *time.Location
+
+	readMu sync.Mutex
+	held   map[string]*held // by doctype; nil before the first read
+	reads  int
 }
 
 // New returns the PRM behind the client. It sends nothing.
