@@ -36,20 +36,22 @@ var errNotMet = errors.New("something is not met")
 
 // commands is the whole command line; kong reads the tags.
 type commands struct {
-	Demo      demoCmd      `cmd:"" help:"See the whole job on made-up partners, in memory."`
-	Run       runCmd       `cmd:"" help:"Keep the PRM and the metrics current until told to end."`
-	Once      onceCmd      `cmd:"" help:"Do one cycle and end."`
-	Check     checkCmd     `cmd:"" help:"Judge one partner and say why."`
-	Status    statusCmd    `cmd:"" help:"Show how all partners and the daemon stand."`
-	Plan      planCmd      `cmd:"" help:"Show what would be written to the PRM, without writing."`
-	Doctor    doctorCmd    `cmd:"" help:"Examine partners' sites: reach, rights, mapping, cost."`
-	Rules     rulesCmd     `cmd:"" help:"Look at the criteria; test and compare packs."`
-	Provision provisionCmd `cmd:"" help:"Make or update the PRM's doctypes, permissions and desk."`
-	Outbox    outboxCmd    `cmd:"" help:"Look at changes that wait for the PRM; retry or drop them."`
-	Backup    backupCmd    `cmd:"" help:"Copy the state store while it is in use."`
-	Restore   restoreCmd   `cmd:"" help:"Put a backup in the state store's place."`
-	Health    healthCmd    `cmd:"" help:"Ask a running prmsync whether it is well; for containers."`
-	Version   versionCmd   `cmd:"" help:"Print which prmsync this is."`
+	Demo       demoCmd       `cmd:"" help:"See the whole job on made-up partners, in memory."`
+	Run        runCmd        `cmd:"" help:"Keep the PRM and the metrics current until told to end."`
+	Once       onceCmd       `cmd:"" help:"Do one cycle and end."`
+	Check      checkCmd      `cmd:"" help:"Judge one partner and say why."`
+	Status     statusCmd     `cmd:"" help:"Show how all partners and the daemon stand."`
+	Plan       planCmd       `cmd:"" help:"Show what would be written to the PRM, without writing."`
+	Doctor     doctorCmd     `cmd:"" help:"Examine partners' sites: reach, rights, mapping, cost."`
+	Rules      rulesCmd      `cmd:"" help:"Look at the criteria; test and compare packs."`
+	Provision  provisionCmd  `cmd:"" help:"Make or update the PRM's doctypes, permissions and desk."`
+	Audit      auditCmd      `cmd:"" help:"Look at audits: who, when, what is missing, how the sample was drawn."`
+	Escalation escalationCmd `cmd:"" help:"Look at escalations: where they stand and what follows."`
+	Outbox     outboxCmd     `cmd:"" help:"Look at changes that wait for the PRM; retry or drop them."`
+	Backup     backupCmd     `cmd:"" help:"Copy the state store while it is in use."`
+	Restore    restoreCmd    `cmd:"" help:"Put a backup in the state store's place."`
+	Health     healthCmd     `cmd:"" help:"Ask a running prmsync whether it is well; for containers."`
+	Version    versionCmd    `cmd:"" help:"Print which prmsync this is."`
 }
 
 // process is what a subcommand may use of the world around it.

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"github.com/prmsync/prmsync/internal/demo"
+)
+
+// An audit and an escalation of the demo, looked at beside the open store.
+func TestAuditAndEscalationCommands(t *testing.T) {
+	t.Parallel()
+	c := &clock{t: time.Now().Add(-10 * time.Minute)}
+	world, w, url := newWorksAt(t, c)
+	today := c.now().Format(time.DateOnly)
+	audit, err := world.PRM.Insert("Partner Audit", map[string]any{
+		"partner_team": "amberline", "custom_pmm_partner": "amberline", "custom_kind": "PMM", "custom_pmm_level": "4", "status": "Scheduled",
+		"requested_on": today, "audit_date": c.now().Add(240 * time.Hour).Format(time.DateOnly), "mode_of_audit": "Online",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	once(t, w)
+	env := envconfig.MapLookuper(map[string]string{"PRMSYNC_DATABASE_URL": url})
+	command := func(want int, args ...string) []byte {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, env, &stdout, &stderr); code != want {
+			t.Fatalf("%s = %d, want %d: %s", strings.Join(args, " "), code, want, &stderr)
+		}
+		return stdout.Bytes()
+	}
+	list := decode[[]auditJSON](t, command(exitOK, "audit", "list", "--json"))
+	if len(list) != 1 || list[0].Name != audit || list[0].Level != 4 || len(list[0].Absent) != 4 || list[0].Proposed != "Pending" {
+		t.Errorf("list: %+v", list)
+	}
+	if text := string(command(exitOK, "audit", "list")); !strings.Contains(text, audit) || !strings.Contains(text, "amberline") {
+		t.Errorf("list: %s", text)
+	}
+	if text := string(command(exitOK, "audit", "show", strings.ToLower(audit))); !strings.Contains(text, "Not ticked as present: Founder or CXO") {
+		t.Errorf("show: %s", text)
+	}
+	samples := decode[[]sampleJSON](t, command(exitOK, "audit", "sample", audit, "--json"))
+	if len(samples) != 3 || !samples[0].Reproduced || len(samples[0].Items) != 2 || samples[0].Seed != "" || len(samples[0].SeedSHA256) != 64 {
+		t.Errorf("sample: %+v", samples)
+	}
+	if text := string(command(exitOK, "audit", "sample", audit)); !strings.Contains(text, "repeats") {
+		t.Errorf("sample: %s", text)
+	}
+	ready := decode[readinessJSON](t, command(exitNotMet, "audit", "readiness", "brackwater", "--level", "3", "--json"))
+	if ready.Ready || len(ready.Missing) == 0 || len(ready.Departments) == 0 {
+		t.Errorf("readiness: %+v", ready)
+	}
+	command(exitUsage, "audit", "readiness", "brackwater", "--level", "7")
+	command(exitUsage, "audit", "show", "ADT-9999")
+	escs := decode[[]escalationJSON](t, command(exitOK, "escalation", "list", "--json"))
+	if len(escs) != 1 || escs[0].Status != "Received" || escs[0].NCState != "None" || len(escs[0].Checklist) == 0 {
+		t.Fatalf("escalations: %+v", escs)
+	}
+	if text := string(command(exitOK, "escalation", "show", escs[0].Name)); !strings.Contains(text, "esc.impl.p5") || !strings.Contains(text, "next: Warning Sent, Withdrawn") {
+		t.Errorf("show: %s", text)
+	}
+	command(exitOK, "escalation", "list")
+}
+
+// newWorksAt is newWorks with the store's address.
+func newWorksAt(t *testing.T, c *clock) (*demo.World, *works, string) {
+	t.Helper()
+	w, world := newWorks(t, c)
+	name := w.store.Name()
+	if !filepath.IsAbs(name) {
+		t.Fatalf("the store's name %q is no path", name)
+	}
+	return world, w, "sqlite:" + name
+}
