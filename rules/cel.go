@@ -424,9 +424,9 @@ func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 func (sizes) EstimateCallCost(name, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
 	switch name {
 	case "at_least", "count_true", "average", "lowest", "join":
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: listSize}}
+		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: listSize}}
 	case "working_days":
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: 5000}}
+		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: 5000}}
 	}
 	return nil
 }

@@ -22,7 +22,6 @@ const (
 	kindToSupport = "to_support"
 	kindAllHands  = "all_hands"
 	kindAction    = "action"
-	kindReview    = "review"
 	kindPlan      = "plan"
 	kindStatus    = "status"
 	kindReport    = "report"
@@ -79,7 +78,6 @@ type world struct {
 	forums     map[evidence.Key]map[string]bool // metrics reported for a review or meeting; "*" for an all-hands
 	templates  map[site2name]string
 	values     map[valueKey]*measure.Value
-	depts      map[evidence.Department]*department
 	figures    map[string][]*figure // by metric, in order of period
 }
 
@@ -391,7 +389,6 @@ type population struct {
 	open []Unknown
 	// blocks names why nothing can be said at all, whatever the entries show.
 	blocks []Unknown
-	// elements is what a minimum is counted in: projects rather than their checks.
 }
 
 // subject is one element of a population.

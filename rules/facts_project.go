@@ -30,7 +30,6 @@ type project struct {
 	files    []*evidence.Attachment
 
 	signOffMemo map[evidence.SignOffKind]*signOff
-	goLive      ref.Val // of go_live.on
 }
 
 // signOff is one stage's acceptance in one project.

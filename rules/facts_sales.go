@@ -383,7 +383,6 @@ func (w *world) trained(p *evidence.Person, kind string) evidence.Date {
 }
 
 func (d *deal) sellerTrained() ref.Val {
-	const attribute = "deal.seller_trained"
 	d.w.indexPeople()
 	p := d.w.persons[strings.ToLower(d.owner())]
 	if p == nil {
