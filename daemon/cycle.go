@@ -138,6 +138,9 @@ func siteFacts(s PartnerSite, st SiteState) plan.SiteFacts {
 		switch g.Kind {
 		case evidence.Unreachable:
 			f.Status, f.LastError = "Unreachable", g.Reason
+			if st.Metrics.Up { // a part of it failed
+				f.Status = "Degraded"
+			}
 		case evidence.Unauthorized:
 			if f.Status != "Unreachable" {
 				f.Status, f.LastError = "Unauthorized", g.Reason

@@ -258,7 +258,7 @@ func (c *clock) add(d time.Duration) {
 }
 
 // newWorks provisions a demo's PRM and wires the daemon to it.
-func newWorks(t *testing.T, c *clock) (*works, *demo.World) {
+func newWorks(t testing.TB, c *clock) (*works, *demo.World) {
 	t.Helper()
 	world, err := demo.NewWorld(c.now)
 	if err != nil {
@@ -282,7 +282,7 @@ func newWorks(t *testing.T, c *clock) (*works, *demo.World) {
 	return w, world
 }
 
-func once(t *testing.T, w *works) {
+func once(t testing.TB, w *works) {
 	t.Helper()
 	if err := w.daemon.Once(t.Context()); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prmsync/prmsync/connector/frappe"
@@ -30,6 +31,7 @@ var _ daemon.Site = (*siteReader)(nil)
 
 // Poll implements daemon.Site.
 func (r *siteReader) Poll(ctx context.Context) (daemon.SiteState, error) {
+	began := r.now()
 	reach, err := r.site.Poll(ctx, history{r}, r.keep)
 	if err != nil {
 		return daemon.SiteState{}, err
@@ -44,10 +46,12 @@ func (r *siteReader) Poll(ctx context.Context) (daemon.SiteState, error) {
 		return daemon.SiteState{}, err
 	}
 	st := daemon.SiteState{Site: reach.Site, Gaps: reach.Gaps, Coverage: reach.Coverage, Metrics: metrics.Site{Up: true, KeyAccepted: true, Errors: map[string]int64{}}}
+	// One doctype that fails is a gap in a site that is up.
+	answered := slices.ContainsFunc(reach.Coverage, func(c evidence.Coverage) bool { return !c.LastSuccess.Before(began) })
 	for _, g := range reach.Gaps {
 		switch g.Kind {
 		case evidence.Unreachable:
-			st.Metrics.Up = false
+			st.Metrics.Up = st.Metrics.Up && answered
 		case evidence.Unauthorized:
 			st.Metrics.KeyAccepted = false
 		case evidence.Forbidden, evidence.Absent, evidence.Unmapped, evidence.Drifted, evidence.Hidden, evidence.Stale, evidence.Braked:
@@ -66,6 +70,7 @@ func (r *siteReader) Poll(ctx context.Context) (daemon.SiteState, error) {
 	st.Metrics.LastSuccess = r.last
 	stats := r.client.Stats()
 	st.Metrics.Requests, st.Metrics.ServerSeconds, st.Metrics.Bytes = stats.Requests, stats.ServerSeconds, stats.BytesReceived
+	st.Metrics.ClockSkew = stats.Skew
 	st.Metrics.BreakerOpen = stats.Breaker == "open"
 	for category, n := range stats.Errors {
 		st.Metrics.Errors[string(category)] = n
