@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -340,6 +341,9 @@ func TestLifeOfAnAudit(t *testing.T) {
 	l.person("PMM Partner", "vale", map[string]any{"awarded_pmm": 4, "awarded_tier": "Silver"})
 	l.on("2026-11-27")
 	l.wants("PMM Partner", "vale", map[string]any{"needs_decision": 0, "standing": "4", "effective_tier": "Silver", "awarded_pmm": 4})
+	if text := fmt.Sprint(l.site.Doc("PMM Partner", "vale")["verdicts_json"]); !strings.Contains(text, `"criterion":"impl.rca"`) || !strings.Contains(text, `"expected":"2 of 2"`) {
+		t.Errorf("people do not see what they decide by: %.200s", text)
+	}
 	if n := len(l.names("Partner Non Conformance")); n != 3 {
 		t.Errorf("%d NCs at the end: something was raised twice", n)
 	}

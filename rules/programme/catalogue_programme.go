@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-//go:generate go test -run TestAlertsDocument . -update
+//go:generate go test -run "TestAlertsDocument|TestCoverage" . -update
 
 // programmeRules are the rules about audits, NCs, escalations, engagement and
 // the daemon's own work.
