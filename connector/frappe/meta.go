@@ -35,6 +35,7 @@ type Field struct {
 	Unique    bool
 	Hidden    bool
 	Custom    bool
+	ReadOnly  bool // no person edits it in the desk
 }
 
 // Permission is one row of a doctype's rights.
@@ -188,7 +189,7 @@ func metaOf(d Doc) *Meta {
 		level, _ := f.Int("permlevel")
 		m.Fields = append(m.Fields, Field{
 			Name: f.Text("fieldname"), Label: f.Text("label"), Type: f.Text("fieldtype"), Options: f.Text("options"),
-			Permlevel: int(level), Required: f.Bool("reqd"), Unique: f.Bool("unique"), Hidden: f.Bool("hidden"),
+			Permlevel: int(level), Required: f.Bool("reqd"), Unique: f.Bool("unique"), Hidden: f.Bool("hidden"), ReadOnly: f.Bool("read_only"),
 			Custom: f.Bool("is_custom_field"),
 		})
 	}
