@@ -2,8 +2,12 @@ package prm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/prmsync/prmsync/connector/frappe"
 	"github.com/prmsync/prmsync/rules/plan"
@@ -25,15 +29,21 @@ func (p *PRM) Apply(ctx context.Context, c plan.Change) (Applied, error) {
 	switch c.Op {
 	case plan.Insert:
 		a, err = p.insert(ctx, c)
-	case plan.Update, plan.Save:
+	case plan.Update:
 		a, err = p.update(ctx, c)
+	case plan.Save:
+		a, err = p.save(ctx, c)
 	case plan.Attach:
 		a, err = p.attach(ctx, c)
 	default:
 		return Applied{}, &Refused{Doctype: c.Doctype, Name: c.Name, Remedy: "drop it", err: fmt.Errorf("unknown operation %q", c.Op)}
 	}
 	if err != nil {
-		return Applied{}, classify(c.Doctype, c.Name, err)
+		err = classify(c.Doctype, c.Name, err)
+		if _, parked := errors.AsType[*Refused](err); parked {
+			p.c.Forget(c.Doctype) // a person will change it; the next try looks again
+		}
+		return Applied{}, err
 	}
 	return a, nil
 }
@@ -66,15 +76,26 @@ func (p *PRM) insert(ctx context.Context, c plan.Change) (Applied, error) {
 	if c.Doctype == c.Name { // a Single is there from the start
 		return p.update(ctx, c)
 	}
+	if _, err := p.fits(ctx, c.Doctype, c.Fields); err != nil {
+		return Applied{}, err
+	}
 	in, err := p.c.Insert(ctx, c.Doctype, keyField(c), c.Fields)
 	if err != nil {
 		return Applied{}, err
 	}
 	if in.Existing {
 		// Somebody else's, or ours from a run that was cut off: bring it to what
-		// is wanted, leaving what is set only once as it is.
-		c.Name = in.Name
-		return p.update(ctx, c)
+		// is wanted, leaving what is set only once and what people own as it is.
+		key, all := keyOf(c), c.Fields
+		c.Name, c.Fields = in.Name, maps.Clone(all)
+		for _, f := range c.Once {
+			delete(c.Fields, f)
+		}
+		a, err := p.update(ctx, c)
+		if err == nil {
+			a.Known.Key, a.Known.Fields = key, all
+		}
+		return a, err
 	}
 	return Applied{Known: p.known(c, in.Name, in.Modified, c.Fields)}, nil
 }
@@ -94,30 +115,125 @@ func keyOf(c plan.Change) string {
 }
 
 func (p *PRM) update(ctx context.Context, c plan.Change) (Applied, error) {
-	meta, err := p.c.Meta(ctx, c.Doctype)
+	meta, err := p.fits(ctx, c.Doctype, c.Fields)
 	if err != nil {
 		return Applied{}, err
 	}
-	applied := Applied{Unchanged: true}
+	var a Applied
 	doc, wrote, err := p.c.UpdateMerged(ctx, c.Doctype, c.Name, func(have frappe.Doc) (map[string]any, error) {
+		a.Conflicts = 0
 		send := map[string]any{}
 		for k, want := range c.Fields {
-			f, ok := meta.Field(k)
-			if !ok {
-				return nil, &frappe.Error{Op: "update " + c.Doctype, Site: p.c.Site(), Category: frappe.Invalid, Hint: "the field " + k + " is gone"}
+			f, _ := meta.Field(k)
+			child := meta.Children[f.Options]
+			if holds(f, child, want, have[k]) {
+				continue
 			}
-			if !holds(f, meta.Children[f.Options], want, have[k]) {
-				send[k] = want
+			base, planned := c.Base[k]
+			if peoples(f) && !(planned && holds(f, child, base, have[k])) {
+				a.Conflicts++ // a person was here since: theirs stays
+				continue
 			}
+			send[k] = want
 		}
 		return send, nil
 	})
 	if err != nil {
 		return Applied{}, err
 	}
-	applied.Unchanged = !wrote
-	applied.Known = p.known(c, c.Name, doc.Modified(), c.Fields)
-	return applied, nil
+	a.Unchanged = !wrote
+	a.Known = p.known(c, c.Name, doc.Modified(), c.Fields)
+	return a, nil
+}
+
+// peoples reports whether people edit the field on the PRM. What is read-only
+// or internal there is ours alone: a value that came in by REST is put back.
+func peoples(f frappe.Field) bool { return f.Permlevel == 1 || f.Permlevel == 0 && !f.ReadOnly }
+
+// saveTries is how often an empty update begins again when people are faster.
+const saveTries = 4
+
+// save updates nothing, so that Frappe fetches again what the record copies
+// from others.
+func (p *PRM) save(ctx context.Context, c plan.Change) (Applied, error) {
+	for try := 1; ; try++ {
+		doc, err := p.c.Get(ctx, c.Doctype, c.Name)
+		if err != nil {
+			return Applied{}, err
+		}
+		modified, err := p.c.Update(ctx, c.Doctype, c.Name, doc.Modified(), map[string]any{})
+		if err == nil {
+			return Applied{Known: p.known(c, c.Name, modified, c.Fields)}, nil
+		}
+		if frappe.CategoryOf(err) != frappe.Conflict || try == saveTries {
+			return Applied{}, err
+		}
+	}
+}
+
+// fits refuses what the live doctype cannot hold. Frappe itself drops a field
+// that it does not know and turns a text in a number's place into 0, both in
+// silence; a renamed option makes the whole document unsavable.
+func (p *PRM) fits(ctx context.Context, doctype string, fields map[string]any) (*frappe.Meta, error) {
+	meta, err := p.c.Meta(ctx, doctype)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range slices.Sorted(maps.Keys(fields)) {
+		f, ok := meta.Field(k)
+		if !ok {
+			return nil, p.drift(doctype, "the field "+k+" is gone")
+		}
+		if why := unfit(f, fields[k]); why != "" {
+			return nil, p.drift(doctype, why)
+		}
+		rows, isTable := asRows(fields[k])
+		child := meta.Children[f.Options]
+		if !isTable {
+			continue
+		}
+		if child == nil {
+			return nil, p.drift(doctype, "the field "+k+" is a table no more, but "+f.Type)
+		}
+		for _, r := range rows {
+			for _, ck := range slices.Sorted(maps.Keys(r)) {
+				cf, ok := child.Field(ck)
+				if !ok {
+					return nil, p.drift(doctype, "the field "+ck+" of "+f.Options+" is gone")
+				}
+				if why := unfit(cf, r[ck]); why != "" {
+					return nil, p.drift(doctype, why)
+				}
+			}
+		}
+	}
+	return meta, nil
+}
+
+// drift is a difference between the live schema and ours; it names no value
+// but an option of our own.
+func (p *PRM) drift(doctype, why string) error {
+	return &frappe.Error{Op: "write " + doctype, Site: p.c.Site(), Category: frappe.Invalid, Hint: why}
+}
+
+func unfit(f frappe.Field, v any) string {
+	s, text := v.(string)
+	if !text || s == "" {
+		return ""
+	}
+	switch f.Type {
+	case "Check", "Int", "Float", "Percent", "Currency":
+		if _, err := strconv.ParseFloat(s, 64); err != nil {
+			return "the field " + f.Name + " takes text with us, and is " + f.Type + " now"
+		}
+	case "Select":
+		if f.Options != "" && !slices.Contains(strings.Split(f.Options, "\n"), s) {
+			return "the field " + f.Name + " has no option " + s
+		}
+	case "Table":
+		return "the field " + f.Name + " takes text with us, and is a table now"
+	}
+	return ""
 }
 
 // holds reports whether the PRM has the wanted value. Of child rows only the
@@ -189,9 +305,16 @@ func (p *PRM) attach(ctx context.Context, c plan.Change) (Applied, error) {
 // requests as Frappe allows. Results are in the order of the changes; records
 // that are there already are left as they are. All or an error.
 func (p *PRM) ApplyMany(ctx context.Context, cs []plan.Change) ([]Applied, error) {
+	if len(cs) == 0 {
+		return nil, nil
+	}
 	docs := make([]map[string]any, len(cs))
 	for i, c := range cs {
 		docs[i] = c.Fields
+		if _, err := p.fits(ctx, c.Doctype, c.Fields); err != nil {
+			p.c.Forget(c.Doctype)
+			return nil, classify(c.Doctype, c.Name, err)
+		}
 	}
 	in, err := p.c.InsertMany(ctx, cs[0].Doctype, keyField(cs[0]), docs)
 	if err != nil {

@@ -69,6 +69,9 @@ type Change struct {
 	KeyField string
 	Op       Op
 	Fields   map[string]any // daemon-owned only
+	// Once names the fields of an Insert that are not sent again when the record
+	// turns out to be there: seeds that are people's by now, and what is set once.
+	Once []string
 	// Base holds, for an Update, the values that were last known for these
 	// fields: the third side of a three-way merge.
 	Base     map[string]any

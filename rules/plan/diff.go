@@ -35,7 +35,9 @@ func Diff(wanted []Record, known Lookup, now time.Time) []Change {
 				fields = map[string]any{}
 			}
 			maps.Copy(fields, w.Once)
-			out = append(out, change(w, Insert, fields, nil, w.Kind, w.Reason, now))
+			c := change(w, Insert, fields, nil, w.Kind, w.Reason, now)
+			c.Once = slices.Sorted(maps.Keys(w.Once))
+			out = append(out, c)
 			continue
 		}
 		if w.InsertOnly {
