@@ -177,6 +177,9 @@ func (p *provider) FindStructFieldType(name, field string) (*types.FieldType, bo
 		Type:  f.typ,
 		IsSet: func(any) bool { return true },
 		GetFrom: func(target any) (any, error) {
+			if u, ok := target.(*types.Unknown); ok {
+				return u, nil // what is not known has no known parts
+			}
 			o, ok := target.(*object)
 			if !ok {
 				return nil, fmt.Errorf("%s.%s: not a %s", name, field, name)

@@ -13,6 +13,7 @@ import (
 	"github.com/prmsync/prmsync/connector/frappe"
 	"github.com/prmsync/prmsync/evidence"
 	"github.com/prmsync/prmsync/internal/demo"
+	"github.com/prmsync/prmsync/report"
 	"github.com/prmsync/prmsync/rules"
 	"github.com/prmsync/prmsync/rules/programme"
 	"github.com/prmsync/prmsync/store"
@@ -28,6 +29,7 @@ type checkCmd struct {
 	AsOf    string `help:"Judge what was known at this instant (RFC 3339); the sites are not asked." placeholder:"TIME"`
 	Compare string `help:"With --as-of: say what changed between that instant and this one, and why." placeholder:"TIME"`
 	Explain string `help:"Show everything about one criterion." placeholder:"ID"`
+	Format  string `help:"text, md or html." enum:"text,md,html" default:"text"`
 	JSON    bool   `help:"Print one JSON document." name:"json"`
 }
 
@@ -93,45 +95,14 @@ func (c checkCmd) print(p process, rep rules.Report) error {
 	if c.JSON {
 		return writeJSON(p.stdout, rep)
 	}
-	return checkText(p, rep)
-}
-
-// checkText prints the reasoning: what fails first, then what is not known,
-// then the rest.
-func checkText(p process, rep rules.Report) error {
-	fmt.Fprintf(p.stdout, "%s as of %s: level %d to %d (%s %s)\n", rep.Partner, rep.AsOf.Format(time.RFC3339), rep.LevelLow, rep.LevelHigh, rep.Pack.Name, rep.Pack.Version)
-	for _, part := range []struct {
-		title string
-		take  func(rules.Outcome) bool
-	}{
-		{"Not met", func(o rules.Outcome) bool { return o == rules.NotMet }},
-		{"Not known", func(o rules.Outcome) bool { return o == rules.Insufficient || o == rules.Manual }},
-		{"Met or not applicable", func(o rules.Outcome) bool { return o == rules.Met || o == rules.NotApplicable }},
-	} {
-		first := true
-		for _, v := range rep.Verdicts {
-			if !part.take(v.Outcome) {
-				continue
-			}
-			if first {
-				fmt.Fprintf(p.stdout, "\n%s\n", part.title)
-				first = false
-			}
-			fmt.Fprintf(p.stdout, "  %d  %-30s %s (expected: %s)\n", v.Level, v.Criterion, v.Measured, v.Expected)
-			shown := 0
-			for _, it := range v.Items {
-				if it.OK || shown == 5 {
-					continue
-				}
-				shown++
-				fmt.Fprintf(p.stdout, "       %s: %s  %s\n", it.Label, it.Note, it.Ref.URL)
-			}
-			for _, u := range v.Unknowns {
-				fmt.Fprintf(p.stdout, "       not known: %s. %s\n", u.Reason, u.Remedy)
-			}
-		}
+	switch c.Format {
+	case "md":
+		return report.CheckMarkdown(p.stdout, rep)
+	case "html":
+		return report.CheckHTML(p.stdout, rep)
+	default:
+		return report.CheckText(p.stdout, rep, p.colour(p.stdout))
 	}
-	return nil
 }
 
 // compare says for each changed verdict whether the data, the rules or the

@@ -81,6 +81,16 @@ func TestDemoDoesTheWholeJob(t *testing.T) {
 			t.Errorf("%s is %s where only rights are missing: %s", v.Criterion, v.Outcome, v.Explanation)
 		}
 	}
+	for _, v := range got["foxglove"].Verdicts {
+		if v.Level == 4 && v.Outcome == rules.NotMet {
+			t.Errorf("%s is %s for a partner that is three weeks old: %s", v.Criterion, v.Outcome, v.Explanation)
+		}
+		for _, u := range v.Unknowns {
+			if u.Remedy == "" {
+				t.Errorf("%s: %s names no remedy", v.Criterion, u.Reason)
+			}
+		}
+	}
 	expectedFigures(t, got["meridian"])
 }
 
