@@ -363,6 +363,7 @@ func (d *Daemon) publish(ctx context.Context) {
 		}
 	}
 	d.mu.Lock()
+	st.Alerts = d.alerts
 	st.PRMUp, st.ReloadSucceeded, st.Reloaded, st.ScheduleLag = d.prmUp, d.reloadOK, d.reload, d.lag
 	d.mu.Unlock()
 	d.o.Metrics.SetState(st)

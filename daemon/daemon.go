@@ -131,6 +131,7 @@ type Daemon struct {
 	order    []string
 	locks    map[string]*sync.Mutex
 	people   programme.Input
+	alerts   []programme.Alert // of no partner
 	readOn   time.Time
 	zone     *time.Location
 	prmUp    bool

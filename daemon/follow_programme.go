@@ -218,6 +218,9 @@ func (d *Daemon) fleet(ctx context.Context, now time.Time) ([]plan.Record, []sto
 	for _, e := range changed {
 		out = append(out, store.Episode(e))
 	}
+	d.mu.Lock()
+	d.alerts = shown
+	d.mu.Unlock()
 	return plan.Alerts(d.prmZone(ctx), shown), out, nil
 }
 

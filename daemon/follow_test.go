@@ -189,12 +189,7 @@ func (silent) Poll(context.Context) (daemon.SiteState, error) {
 func (l *life) cycle() {
 	l.t.Helper()
 	for range 2 {
-		l.mu.Lock()
-		l.now = l.now.Add(5 * time.Minute)
-		l.mu.Unlock()
-		if err := l.daemon.Once(l.t.Context()); err != nil {
-			l.t.Fatal(err)
-		}
+		l.once()
 	}
 	parked, err := l.store.List(l.t.Context(), "vale", store.Parked, 10)
 	if err != nil {
@@ -202,6 +197,22 @@ func (l *life) cycle() {
 	}
 	for _, q := range parked {
 		l.t.Fatalf("%s %s is refused: %s", q.Change.Doctype, q.Change.Name, q.Error)
+	}
+}
+
+// pass lets five minutes pass.
+func (l *life) pass() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = l.now.Add(5 * time.Minute)
+}
+
+// once is one look of the daemon, five minutes later.
+func (l *life) once() {
+	l.t.Helper()
+	l.pass()
+	if err := l.daemon.Once(l.t.Context()); err != nil {
+		l.t.Fatal(err)
 	}
 }
 

@@ -161,6 +161,8 @@ type State struct {
 	StoreFree       int64 // negative when unknown
 	ReloadSucceeded bool
 	Reloaded        time.Time
+	// Alerts are those of no partner; their partner label is empty.
+	Alerts []programme.Alert
 }
 
 // New returns a set that is registered with reg, together with the Go runtime's
@@ -305,6 +307,7 @@ func (s *Set) Collect(ch chan<- prometheus.Metric) {
 	for _, kind := range []string{"change", "delete"} {
 		put("prmsync_brake_tripped", b2f(st.Brakes[kind]), kind)
 	}
+	alerts(put, "", st.Alerts)
 	put("prmsync_schedule_lag_seconds", st.ScheduleLag.Seconds())
 	put("prmsync_store_bytes", float64(st.StoreBytes))
 	if st.StoreFree >= 0 {
@@ -348,17 +351,22 @@ func (s *Set) partner(put putter, key string, p *Partner) {
 	for status, n := range p.Escalations {
 		put("prmsync_escalations", float64(n), key, status)
 	}
+	alerts(put, key, p.Alerts)
+	for site, st := range p.Sites {
+		s.site(put, key, site, st, a)
+	}
+}
+
+// alerts counts the firing ones by rule.
+func alerts(put putter, partner string, all []programme.Alert) {
 	firing := map[[2]string]int{}
-	for _, al := range p.Alerts {
+	for _, al := range all {
 		if al.Firing {
 			firing[[2]string{al.Rule, string(al.Severity)}]++
 		}
 	}
 	for rs, n := range firing {
-		put("prmsync_alert_firing", float64(n), key, rs[0], rs[1])
-	}
-	for site, st := range p.Sites {
-		s.site(put, key, site, st, a)
+		put("prmsync_alert_firing", float64(n), partner, rs[0], rs[1])
 	}
 }
 
