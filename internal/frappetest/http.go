@@ -302,7 +302,9 @@ func (q *session) route(path string) (any, error) {
 			return nil, missing()
 		}
 		slash := strings.HasSuffix(name, "/") && len(name) > 1
-		name = strings.TrimSuffix(name, "/")
+		if q.site.version.v2 {
+			name = strings.TrimSuffix(name, "/") // v14 takes it for a part of the name
+		}
 		switch verb {
 		case http.MethodGet:
 			return q.resourceRead(doctype, name)
