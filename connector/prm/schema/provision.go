@@ -97,7 +97,6 @@ type run struct {
 	have    []string        // the user's roles
 	missing map[string]bool // doctypes that a dry run would have to make first
 	failed  bool
-	docperm map[string][]frappe.Doc
 }
 
 // roles refuses a user who cannot provision, naming the role.
