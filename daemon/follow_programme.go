@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -16,13 +18,20 @@ import (
 	"github.com/prmsync/prmsync/store"
 )
 
-// InputSeed and InputSightings are the kinds of inputs in history that the
-// programme keeps: the seed of an audit's sample by the audit's name, and when
-// things on the PRM were first seen.
+// The kinds of inputs in history that the programme keeps: the seed of an audit's
+// sample by the audit's name, and when things on the PRM were first seen.
 const (
 	InputSeed      = "seed"
 	InputSightings = "sightings"
+	// InputSampleAdded holds the items that people added to an audit's sample.
+	InputSampleAdded = "sample_added"
 )
+
+// SampleAddition is an item that a person added to a frozen sample.
+type SampleAddition struct {
+	Key    string `json:"key"` // rules.SourceKey of the record
+	Reason string `json:"reason"`
+}
 
 // sampleSize is how many projects, deals and tickets an audit looks at (S35).
 const sampleSize = rules.MinSample
@@ -80,10 +89,37 @@ func (d *Daemon) frozen(ctx context.Context, audit string, last rules.Assessment
 	if err != nil {
 		return nil, err
 	}
-	if len(last.Samples) > 0 && last.Samples[0].SeedHash == rules.SeedHash(seed) {
-		return last.Samples, nil
+	samples := last.Samples
+	if len(samples) == 0 || samples[0].SeedHash != rules.SeedHash(seed) {
+		samples = rules.Samples(snap, seed, sampleSize)
 	}
-	return rules.Samples(snap, seed, sampleSize), nil
+	return d.added(ctx, audit, samples, now)
+}
+
+// added puts into the samples what people added to them since.
+func (d *Daemon) added(ctx context.Context, audit string, samples []rules.Sample, now time.Time) ([]rules.Sample, error) {
+	in, ok, err := d.o.Store.InputAt(ctx, InputSampleAdded, audit, now)
+	if err != nil || !ok {
+		return samples, err
+	}
+	var adds []SampleAddition
+	if err := json.Unmarshal(in.Body, &adds); err != nil {
+		return nil, fmt.Errorf("additions to the sample of %s in history: %w", audit, err)
+	}
+	samples = slices.Clone(samples)
+	for _, a := range adds {
+		parts := strings.SplitN(a.Key, "/", 3)
+		for i, s := range samples {
+			if len(parts) != 3 || !slices.Contains(s.Names, a.Key) {
+				continue
+			}
+			// One that is there already stays as it is.
+			if more, err := rules.AddToSample(s, evidence.Ref{Site: parts[0], Doctype: parts[1], Name: parts[2]}, parts[2], a.Reason); err == nil {
+				samples[i] = more
+			}
+		}
+	}
+	return samples, nil
 }
 
 // seed returns the seed of an audit's sample, drawn at the first call.

@@ -428,8 +428,10 @@ func (r auditReadinessCmd) print(p process, out readinessJSON) {
 }
 
 type auditSampleCmd struct {
-	ID   string `arg:"" help:"The audit, as ADT-0001."`
-	JSON bool   `help:"Print one JSON document." name:"json"`
+	ID     string `arg:"" help:"The audit, as ADT-0001."`
+	Add    string `help:"Add this record of the population to the sample; the draw stays as it was." placeholder:"SITE/DOCTYPE/NAME"`
+	Reason string `help:"With --add: why." placeholder:"TEXT"`
+	JSON   bool   `help:"Print one JSON document." name:"json"`
 }
 
 // Help is shown by --help.
@@ -483,6 +485,9 @@ func (s auditSampleCmd) Run(p process) error {
 	if !ok || !judged {
 		return usage(fmt.Errorf("%s has no sample yet: it is drawn when the audit is Scheduled", a.Name))
 	}
+	if s.Add != "" || s.Reason != "" {
+		return s.add(p, d, as, a.Name)
+	}
 	seed, err := hex.DecodeString(string(in.Body))
 	if err != nil {
 		return errors.New("the seed in history is damaged; restore a backup")
@@ -529,5 +534,39 @@ func (s auditSampleCmd) Run(p process) error {
 	if err == nil && !same {
 		return errNotMet
 	}
+	return err
+}
+
+// add keeps a person's addition; the next cycle judges it.
+func (s auditSampleCmd) add(p process, d *desk, as rules.Assessment, audit string) error {
+	if s.Add == "" || strings.TrimSpace(s.Reason) == "" {
+		return usage(errors.New("--add needs a record of the population and --reason why; see prmsync audit sample ID --json"))
+	}
+	if !slices.ContainsFunc(as.Samples, func(x rules.Sample) bool { return slices.Contains(x.Names, s.Add) }) {
+		return usage(fmt.Errorf("--add %s: the population of %s holds no such record", s.Add, audit))
+	}
+	var adds []daemon.SampleAddition
+	in, ok, err := d.store.InputAt(p.ctx, daemon.InputSampleAdded, audit, d.now)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := json.Unmarshal(in.Body, &adds); err != nil {
+			return fmt.Errorf("additions to the sample of %s in history: %w", audit, err)
+		}
+	}
+	body, err := json.Marshal(append(adds, daemon.SampleAddition{Key: s.Add, Reason: s.Reason}))
+	if err != nil {
+		return err
+	}
+	st, err := writable(p.ctx, p)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if _, err := st.PutInput(p.ctx, store.Input{Kind: daemon.InputSampleAdded, Subject: audit, Seen: d.now, Body: body}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is added to the sample of %s; the next cycle judges it\n", s.Add, audit)
 	return err
 }

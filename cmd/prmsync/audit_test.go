@@ -52,6 +52,25 @@ func TestAuditAndEscalationCommands(t *testing.T) {
 	if text := string(command(exitOK, "audit", "sample", audit)); !strings.Contains(text, "repeats") {
 		t.Errorf("sample: %s", text)
 	}
+	drawn := map[string]bool{}
+	for _, it := range samples[0].Items {
+		drawn[it.Key] = true
+	}
+	other := ""
+	for _, name := range samples[0].Names {
+		if !drawn[name] {
+			other = name
+		}
+	}
+	command(exitUsage, "audit", "sample", audit, "--add", other)
+	command(exitUsage, "audit", "sample", audit, "--add", "erp/Project/none", "--reason", "x")
+	command(exitOK, "audit", "sample", audit, "--add", other, "--reason", "the customer asked")
+	c.add(5 * time.Minute)
+	once(t, w)
+	more := decode[[]sampleJSON](t, command(exitOK, "audit", "sample", audit, "--json"))
+	if n := len(more[0].Items); n != 3 || more[0].Items[2].Key != other || !more[0].Items[2].Added || more[0].Items[2].Reason != "the customer asked" || !more[0].Reproduced {
+		t.Errorf("with an addition: %+v", more[0].Items)
+	}
 	ready := decode[readinessJSON](t, command(exitNotMet, "audit", "readiness", "brackwater", "--level", "3", "--json"))
 	if ready.Ready || len(ready.Missing) == 0 || len(ready.Departments) == 0 {
 		t.Errorf("readiness: %+v", ready)
