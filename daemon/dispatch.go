@@ -207,6 +207,10 @@ func (d *Daemon) Once(ctx context.Context, keys ...string) error {
 	if len(keys) == 0 {
 		keys = d.Keys()
 	}
+	// A later run finds the schedule, and status the partners, as if it ran.
+	if err := d.schedule(ctx); err != nil {
+		return err
+	}
 	if err := d.restore(ctx); err != nil {
 		return err
 	}

@@ -147,6 +147,9 @@ func (m *meter) silenceCounts(v *Value) bool {
 	if !ok || !ch.Mapped || !ch.Authoritative || v.Project != "" {
 		return false
 	}
+	if v.Metric == Response {
+		return false // a service level of its own, not a figure of the weekly review
+	}
 	if m.unknown("report") != "" {
 		return false
 	}
