@@ -52,3 +52,18 @@ func TestBrake(t *testing.T) {
 		})
 	}
 }
+
+func TestPlainIsSettled(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain": "plain", " a  b ": "a b", "a<b>": "a‹b›", "R&D \"x\"": "R&D \"x\"", "tab\there": "tab here", "": "", " ": "", "end ": "end", "0123456789abc": "012345678…",
+	} {
+		got := plan.Plain(in, 10)
+		if got != want {
+			t.Errorf("Plain(%q) is %q, want %q", in, got, want)
+		}
+		if again := plan.Plain(got, 10); again != got {
+			t.Errorf("Plain(%q) is %q the second time", got, again)
+		}
+	}
+}

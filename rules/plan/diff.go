@@ -149,7 +149,71 @@ func short(v any) string {
 
 // Same reports whether two values are the same to Frappe, to which absent, null
 // and "" are one, and true is 1.
-func Same(a, b any) bool { return canonical(a) == canonical(b) }
+func Same(a, b any) bool {
+	if equal, sure := alike(a, b); sure {
+		return equal
+	}
+	return canonical(a) == canonical(b)
+}
+
+// alike compares values of one shape without writing them down, which is most
+// of what planning costs; sure is false where their texts must decide.
+func alike(a, b any) (equal, sure bool) {
+	switch x := a.(type) {
+	case nil:
+		return b == nil, b == nil
+	case string:
+		y, ok := b.(string)
+		return x == y, ok
+	case int:
+		switch y := b.(type) {
+		case int:
+			return x == y, true
+		case float64:
+			return float64(x) == y, true
+		}
+	case float64:
+		switch y := b.(type) {
+		case int:
+			return x == float64(y), true
+		case float64:
+			return x == y, true
+		}
+	case []map[string]any:
+		switch ys := b.(type) {
+		case []map[string]any:
+			return rowsAlike(x, len(ys), func(i int) any { return ys[i] })
+		case []any:
+			return rowsAlike(x, len(ys), func(i int) any { return ys[i] })
+		}
+	}
+	return false, false
+}
+
+func rowsAlike(xs []map[string]any, n int, y func(int) any) (equal, sure bool) {
+	if len(xs) != n {
+		return false, true
+	}
+	for i, x := range xs {
+		m, ok := y(i).(map[string]any)
+		if !ok {
+			return false, false
+		}
+		if len(x) != len(m) {
+			return false, true
+		}
+		for k, v := range x {
+			w, ok := m[k]
+			if !ok {
+				return false, true
+			}
+			if equal, sure := alike(v, w); !equal {
+				return false, sure
+			}
+		}
+	}
+	return true, true
+}
 
 func canonical(v any) string {
 	switch x := v.(type) {

@@ -18,6 +18,9 @@ const dataLimit = 140
 // characters remain. Frappe sanitises anything that looks like a tag, and a
 // field that is stored otherwise than it was sent would be written for ever.
 func Plain(s string, limit int) string {
+	if len(s) <= limit && clean(s) {
+		return s
+	}
 	var b strings.Builder
 	space := false
 	for _, r := range strings.ToValidUTF8(s, "�") {
@@ -39,6 +42,20 @@ func Plain(s string, limit int) string {
 		b.WriteRune(r)
 	}
 	return cut(b.String(), limit)
+}
+
+// clean reports whether the text is ASCII that Plain would leave as it is: most
+// is, and planning looks at all of it every time.
+func clean(s string) bool {
+	space := true // none in front
+	for i := range len(s) {
+		c := s[i]
+		if c < ' ' || c >= 0x7f || c == '<' || c == '>' || c == ' ' && space {
+			return false
+		}
+		space = c == ' '
+	}
+	return s == "" || !space
 }
 
 // Data is Plain at the length of a Data field.

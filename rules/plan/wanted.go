@@ -179,12 +179,20 @@ func verdictsJSON(a rules.Assessment) string {
 }
 
 func inOrder(vs []rules.Verdict) []rules.Verdict {
-	rank := func(o rules.Outcome) int {
-		return slices.Index([]rules.Outcome{rules.NotMet, rules.Insufficient, rules.Manual, rules.Met, rules.NotApplicable}, o)
+	worst := [...]rules.Outcome{rules.NotMet, rules.Insufficient, rules.Manual, rules.Met, rules.NotApplicable}
+	rank := func(v *rules.Verdict) int { return slices.Index(worst[:], v.Effective()) }
+	order := make([]*rules.Verdict, len(vs)) // a verdict is large: sort where they are
+	for i := range vs {
+		order[i] = &vs[i]
 	}
-	return slices.SortedStableFunc(slices.Values(vs), func(a, b rules.Verdict) int {
-		return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(rank(a.Effective()), rank(b.Effective())), cmp.Compare(a.Criterion, b.Criterion))
+	slices.SortStableFunc(order, func(a, b *rules.Verdict) int {
+		return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Criterion, b.Criterion))
 	})
+	out := make([]rules.Verdict, len(vs))
+	for i, v := range order {
+		out[i] = *v
+	}
+	return out
 }
 
 // firstURL is the record that a person should open first: the first failing one.

@@ -1,0 +1,53 @@
+package plan_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prmsync/prmsync/evidence"
+	"github.com/prmsync/prmsync/rules"
+	"github.com/prmsync/prmsync/rules/plan"
+)
+
+// BenchmarkUnchanged plans 200 partners of 60 verdicts of which none changed.
+func BenchmarkUnchanged(b *testing.B) {
+	now := time.Date(2026, 3, 20, 12, 0, 0, 0, time.UTC)
+	inputs := make([]plan.Input, 200)
+	known := map[string]plan.Known{}
+	for i := range inputs {
+		key := fmt.Sprintf("partner%03d", i)
+		a := rules.Assessment{Partner: key, Key: key + "-cont-2026w12", Kind: rules.Continuous, AsOf: now, LevelLow: 3, LevelHigh: 4}
+		for j := range 60 {
+			a.Verdicts = append(a.Verdicts, rules.Verdict{
+				Criterion: fmt.Sprintf("impl.c%02d", j), Title: "Plans are followed", Level: 3, Department: evidence.Implementation, Severity: rules.SeverityNC,
+				Outcome: rules.Met, Measured: "97 %", Expected: "at least 90 %", Explanation: "Of 34 tasks 33 were closed in the week that the plan names.",
+			})
+		}
+		inputs[i] = plan.Input{Now: now, Zone: time.UTC, Partner: plan.PartnerFacts{Key: key, Name: key}, Assessments: []rules.Assessment{a}}
+		for _, c := range plan.Diff(plan.Wanted(inputs[i]), func(string, string) (plan.Known, bool) { return plan.Known{}, false }, now) {
+			text, err := json.Marshal(c.Fields)
+			if err != nil {
+				b.Fatal(err)
+			}
+			k := plan.Known{Doctype: c.Doctype, Key: c.Name, Name: c.Name, Written: now}
+			if err := json.Unmarshal(text, &k.Fields); err != nil { // as the store returns it
+				b.Fatal(err)
+			}
+			known[c.Doctype+"/"+c.Name] = k
+		}
+	}
+	find := func(doctype, key string) (plan.Known, bool) {
+		k, ok := known[doctype+"/"+key]
+		return k, ok
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, in := range inputs {
+			if changes := plan.Diff(plan.Wanted(in), find, now); len(changes) != 0 {
+				b.Fatalf("%d changes: %+v", len(changes), changes[0].Fields)
+			}
+		}
+	}
+}
