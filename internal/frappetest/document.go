@@ -27,7 +27,6 @@ type document struct {
 
 func (d *document) name() string { return cstr(d.vals["name"]) }
 
-func (d *document) get(k string) any    { return d.vals[k] }
 func (d *document) str(k string) string { return cstr(d.vals[k]) }
 func (d *document) is(k string) bool    { return cint(d.vals[k]) != 0 }
 func (d *document) children() []*document {

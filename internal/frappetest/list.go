@@ -16,7 +16,6 @@ type listArgs struct {
 	orFilters         any
 	groupBy, orderBy  any
 	start, limit      any
-	hasLimit          bool
 	asList            bool
 	distinct          bool
 	debug             bool
@@ -62,7 +61,6 @@ type query struct {
 
 type joined struct {
 	doctype string
-	alias   string
 	m       *meta
 	t       *table
 	link    string // column of the base that holds the name; "" joins child rows
@@ -264,9 +262,7 @@ func (q *session) understand(a listArgs) (*query, error) {
 			return nil, raise("JSONDecodeError", "Expecting value: line 1 column 1 (char 0)")
 		}
 	case *object:
-		for _, k := range x.keys {
-			fields = append(fields, k)
-		}
+		fields = append(fields, x.keys...)
 	default:
 		return nil, raise("TypeError", "'%s' object is not iterable", pyType(x))
 	}

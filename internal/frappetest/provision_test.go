@@ -136,9 +136,7 @@ func (p *prm) merge(path string, have, want []any) ([]any, bool) {
 		}
 		return want, changed
 	}
-	for _, h := range have {
-		out = append(out, h)
-	}
+	out = append(out, have...)
 	for _, w := range want {
 		wr := w.(map[string]any)
 		at := slices.IndexFunc(out, func(h any) bool {

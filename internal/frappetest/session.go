@@ -66,16 +66,6 @@ func (q *session) commit() {
 	q.after = nil
 }
 
-// savepoint remembers where a partial undo stops.
-func (q *session) savepoint() int { return len(q.tx.undo) }
-
-func (q *session) rollbackTo(point int) {
-	for i := len(q.tx.undo) - 1; i >= point; i-- {
-		q.tx.undo[i]()
-	}
-	q.tx.undo = q.tx.undo[:point]
-}
-
 // meta gives a DocType or DoesNotExistError.
 func (q *session) meta(doctype string) (*meta, error) {
 	if m := q.site.metaOf(doctype); m != nil {

@@ -60,7 +60,6 @@ type Site struct {
 	lastNow  time.Time
 	hashes   uint64
 	asOf     string
-	url      string
 
 	statMu   sync.Mutex
 	log      []Request

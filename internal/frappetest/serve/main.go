@@ -100,7 +100,7 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		keys["reader"] = frappetest.VectorCredentials{User: reader.User, Key: reader.Key, Secret: reader.Secret}
+		keys["reader"] = frappetest.VectorCredentials(reader)
 		fmt.Printf("reading user: token %s:%s\n", reader.Key, reader.Secret)
 	}
 	if *fixture == "bare" {
