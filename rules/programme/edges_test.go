@@ -494,7 +494,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"an audit without level", programme.RuleAuditFlagged, programme.Input{Audits: []programme.Audit{{Name: "A", Partner: "p", Kind: "PMM", Status: "Requested"}}}, false},
 		{"dates in the wrong order", programme.RuleAuditFlagged, programme.Input{Audits: []programme.Audit{{Name: "A", Partner: "p", Kind: "PMM", Level: 3, Mode: "Online", Status: "Scheduled", Requested: day(t, "2026-11-20"), On: day(t, "2026-11-10"), Present: map[string]bool{}}}}, false},
-		{"a state that does not exist", programme.RuleAuditFlagged, programme.Input{Audits: []programme.Audit{{Name: "A", Partner: "p", Kind: "Re-audit", Status: "Completed"}}}, false},
+		{"a re-audit without escalation", programme.RuleAuditFlagged, programme.Input{Audits: []programme.Audit{{Name: "A", Partner: "p", Kind: "Re-audit", Status: "Completed"}}}, false},
 		{"an audit without partner", programme.RuleAuditWithoutPartner, programme.Input{Audits: []programme.Audit{{Name: "A", Status: "Requested"}}}, true},
 		{"an audit of a merged partner", programme.RuleAuditWithoutPartner, programme.Input{Audits: []programme.Audit{{Name: "A", Partner: "merged", Status: "Scheduled"}}}, true},
 		{"an NC without audit", programme.RuleNCOrphan, programme.Input{NCs: []programme.NC{{Name: "N", Partner: "p", Status: "Open"}}}, false},
