@@ -270,6 +270,9 @@ func (e *environment) prmAddress(text string, private bool, needs Needs) string 
 		}
 		return ""
 	}
+	if !needs.PRM && !needs.Provisioning && !needs.Partners {
+		return text // the file, which may allow a private address, is not read
+	}
 	address, problem, remedy := siteAddress(text, private)
 	if problem != "" {
 		e.wrong(name, problem, strings.Replace(remedy, "allow_private_network", "prm.allow_private_network in the file", 1))

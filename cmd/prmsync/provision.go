@@ -90,7 +90,11 @@ func (c provisionApplyCmd) print(p process, r schema.Result, prefix string) erro
 			fmt.Fprintln(p.stdout, i)
 		}
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s%d to create, %d to change, %d unchanged, %d left to people, %d not on this version, %d refused\n", prefix,
+	format := "%d to create, %d to change, %d unchanged, %d left to people, %d not on this version, %d refused\n"
+	if prefix != "" {
+		format = prefix + "%d created, %d changed, %d unchanged, %d left to people, %d not on this version, %d refused\n"
+	}
+	_, err := fmt.Fprintf(p.stdout, format,
 		r.Count(schema.Create), r.Count(schema.Change), r.Count(schema.Unchanged), r.Count(schema.Left), r.Count(schema.Skipped), r.Count(schema.Cannot))
 	return err
 }
