@@ -202,7 +202,7 @@ func demoWorks(ctx context.Context, st *store.Store, world *demo.World, log *slo
 	if err != nil {
 		return nil, err
 	}
-	w, err := build(ctx, st, worksOptions{config: cfg, prm: client, log: log, clock: clock, clocks: clocks})
+	w, err := build(ctx, st, worksOptions{config: cfg, prm: client, log: log, clock: clock, clocks: clocks, every: 5 * time.Second})
 	if err != nil {
 		return nil, err
 	}

@@ -78,6 +78,9 @@ type worksOptions struct {
 	// instant of their recording.
 	clocks   map[string]func() time.Time
 	progress func(partner, site string) partnersite.Progress
+	// every, when set, is how often each partner is polled, whatever the
+	// configuration says: the demo does not want to wait for minutes.
+	every time.Duration
 	// readOnly leaves history as it is: the store cannot be written.
 	readOnly bool
 }
@@ -160,6 +163,9 @@ func (w *works) partnersOf(ctx context.Context, o worksOptions) ([]daemon.Partne
 			dp.Spec += s.Key + " " + s.Schedule.String() + "; "
 		}
 		dp.Schedule = earliest(specs)
+		if o.every > 0 {
+			dp.Schedule, dp.Spec = func(after time.Time) time.Time { return after.Add(o.every) }, o.every.String()
+		}
 		out = append(out, dp)
 		if o.readOnly {
 			continue

@@ -19,6 +19,9 @@ func (w *World) Live(ctx context.Context, tell func(what string)) {
 		return nil
 	}
 	steps := []func() string{
+		func() string { return bringScan(member("cinderpeak")) },
+		func() string { return watch(member("brackwater"), "Lead") },
+		func() string { return watch(member("brackwater"), "Task") },
 		func() string { return finishOverdue(member("brackwater"), 3) },
 		func() string { return bringScan(member("brackwater")) },
 		func() string { return grant(member("eastgate")) },
@@ -90,6 +93,19 @@ func bringScan(m *Member) string {
 		return fmt.Sprintf("%s: the signed %s of %s is attached", m.Key, typ, text(t, "project"))
 	}
 	return ""
+}
+
+// watch sets up a rule that assigns new records of a doctype.
+func watch(m *Member, doctype string) string {
+	if m == nil {
+		return ""
+	}
+	if _, err := m.Site.InsertRaw("Assignment Rule", map[string]any{
+		"name": "New " + doctype + "s to the team", "document_type": doctype, "disabled": 0, "assign_condition": "status == 'Open'", "priority": 0, "rule": "Round Robin",
+	}); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: an assignment rule now watches every new %s", m.Key, doctype)
 }
 
 // grant gives the reader a right that it lacked.
