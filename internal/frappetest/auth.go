@@ -42,7 +42,7 @@ func (q *session) authenticate() error {
 			}
 		}
 	case "bearer":
-		if t := q.site.tables["OAuth Bearer Token"]; t != nil {
+		if t := q.site.tableMap()["OAuth Bearer Token"]; t != nil {
 			if r := t.find(token); r != nil && t.str(r, "status") != "Revoked" {
 				exp, ok := parseDatetime(t.str(r, "expiration_time"))
 				now, _ := parseDatetime(formatTime(q.site.now().In(q.site.zone)))

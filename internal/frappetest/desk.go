@@ -205,7 +205,7 @@ func byCreation(t *table, rows []*row, desc bool) []*row {
 }
 
 func (q *session) referring(doctype, by, at, refType, refName string) (*table, []*row) {
-	t := q.site.tables[doctype]
+	t := q.site.tableMap()[doctype]
 	if t == nil {
 		return newTable(), nil
 	}

@@ -378,7 +378,7 @@ func (q *session) defaultFor(m *meta, f *field, ups map[string][]userPermission)
 }
 
 func (q *session) userDefault(field string) string {
-	t := q.site.tables["DefaultValue"]
+	t := q.site.tableMap()["DefaultValue"]
 	if t == nil {
 		return ""
 	}

@@ -173,7 +173,7 @@ func (s *Site) Set(doctype, name string, values map[string]any) error {
 func (s *Site) SetSilently(doctype, name string, values map[string]any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, t := s.metaOf(doctype), s.tables[doctype]
+	m, t := s.metaOf(doctype), s.tableMap()[doctype]
 	if m == nil || t == nil || t.find(name) == nil {
 		return fmt.Errorf("set %s %s silently: no such document", doctype, name)
 	}
@@ -210,7 +210,7 @@ func (s *Site) Delete(doctype, name string) error {
 func (s *Site) DeleteRaw(doctype, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, t := s.metaOf(doctype), s.tables[doctype]
+	m, t := s.metaOf(doctype), s.tableMap()[doctype]
 	if m == nil || t == nil {
 		return fmt.Errorf("delete %s %s: no such DocType", doctype, name)
 	}
@@ -242,7 +242,7 @@ func (s *Site) Rename(doctype, name, newName string) error {
 func (s *Site) Doc(doctype, name string) map[string]any {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	m, t := s.metaOf(doctype), s.tables[doctype]
+	m, t := s.metaOf(doctype), s.tableMap()[doctype]
 	if m == nil || t == nil {
 		return nil
 	}
@@ -261,7 +261,7 @@ func (s *Site) goDoc(m *meta, t *table, r *row) map[string]any {
 	out["doctype"] = m.name
 	for _, f := range m.tables {
 		kids := []map[string]any{}
-		ct := s.tables[f.options]
+		ct := s.tableMap()[f.options]
 		cm := s.metaOf(f.options)
 		if ct != nil && cm != nil {
 			for _, c := range ct.childRows(m.name, r.name, f.name) {
@@ -277,7 +277,7 @@ func (s *Site) goDoc(m *meta, t *table, r *row) map[string]any {
 func (s *Site) Docs(doctype string) []map[string]any {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	m, t := s.metaOf(doctype), s.tables[doctype]
+	m, t := s.metaOf(doctype), s.tableMap()[doctype]
 	if m == nil || t == nil {
 		return nil
 	}
@@ -293,7 +293,7 @@ func (s *Site) Docs(doctype string) []map[string]any {
 func (s *Site) Count(doctype string) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if t := s.tables[doctype]; t != nil {
+	if t := s.tableMap()[doctype]; t != nil {
 		return t.len()
 	}
 	return 0

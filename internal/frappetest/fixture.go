@@ -119,7 +119,7 @@ func (s *Site) Snapshot() *State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st := &State{tables: map[string]*table{}, series: map[string]int64{}, secrets: map[string]string{}, blobs: map[string][]byte{}, hashes: s.hashes}
-	for k, v := range s.tables {
+	for k, v := range s.tableMap() {
 		st.tables[k] = v.clone()
 	}
 	for k, v := range s.series {
@@ -139,10 +139,11 @@ func (s *Site) Snapshot() *State {
 func (s *Site) Restore(st *State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tables = map[string]*table{}
+	tables := make(map[string]*table, len(st.tables))
 	for k, v := range st.tables {
-		s.tables[k] = v.clone()
+		tables[k] = v.clone()
 	}
+	s.setTables(tables)
 	clear(s.series)
 	for k, v := range st.series {
 		s.series[k] = v

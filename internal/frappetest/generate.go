@@ -257,9 +257,9 @@ func (g *generator) run() error {
 	g.support()
 	g.sales()
 	g.quality()
-	for _, dt := range sortedKeys(g.s.tables) {
+	for _, dt := range sortedKeys(g.s.tableMap()) {
 		if m := g.s.metaOf(dt); m != nil && strings.Contains(m.autoname+"#", "#") {
-			t := g.s.tables[dt]
+			t := g.s.tableMap()[dt]
 			t.byName.descend(func(r *row) bool { g.s.noteSeries(m, r.name); return false })
 		}
 	}

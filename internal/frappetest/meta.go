@@ -273,7 +273,7 @@ func isTrue(v any) bool { return cint(v) != 0 }
 
 // compile builds the meta of a DocType from the rows that define it.
 func (s *Site) compile(name string) *meta {
-	dt := s.tables["DocType"]
+	dt := s.tableMap()["DocType"]
 	r := dt.find(name)
 	if r == nil {
 		return nil
@@ -294,7 +294,7 @@ func (s *Site) compile(name string) *meta {
 		custom: isTrue(d["custom"]), virtual: isTrue(d["is_virtual"]), allowImport: isTrue(d["allow_import"]), maxAttachments: int(cint(d["max_attachments"])),
 		byName: map[string]*field{}, fetches: map[string][]*field{}, isColumn: map[string]bool{}, doc: d,
 	}
-	fields := s.tables["DocField"]
+	fields := s.tableMap()["DocField"]
 	for _, fr := range fields.childRows("DocType", r.name, "fields") {
 		m.fields = append(m.fields, compileField(fields.values(fr)))
 	}
@@ -391,7 +391,7 @@ type propertySetter struct {
 }
 
 func (s *Site) propertySetters(doctype string) []propertySetter {
-	t := s.tables["Property Setter"]
+	t := s.tableMap()["Property Setter"]
 	if t == nil {
 		return nil
 	}
@@ -414,7 +414,7 @@ func (s *Site) propertySetters(doctype string) []propertySetter {
 }
 
 func (s *Site) customFields(doctype string) []map[string]any {
-	t := s.tables["Custom Field"]
+	t := s.tableMap()["Custom Field"]
 	if t == nil {
 		return nil
 	}

@@ -136,7 +136,7 @@ func splitFields(s string) []string {
 // permRows gives the effective permission rows of a DocType: the custom ones
 // where there are any.
 func (s *Site) permRows(doctype string) (*table, []*row, string) {
-	if t := s.tables["Custom DocPerm"]; t != nil {
+	if t := s.tableMap()["Custom DocPerm"]; t != nil {
 		if rows := t.matching("parent", doctype); len(rows) > 0 {
 			return t, rows, "Custom DocPerm"
 		}

@@ -9,7 +9,7 @@ import (
 // runNotifications lets the site's Notifications on New, Save and Value Change
 // write Notification Logs for their recipients.
 func (q *session) runNotifications(d *document, inserted bool) error {
-	t := q.site.tables["Notification"]
+	t := q.site.tableMap()["Notification"]
 	if t == nil || t.len() == 0 || d.parent != nil || d.m.name == "Notification Log" || d.m.name == "Notification" {
 		return nil
 	}

@@ -54,7 +54,7 @@ func (q *session) page(path string) error {
 		q.raw = page(http.StatusOK, "Desk", "")
 		return nil
 	}
-	if t := s.tables["Web Form"]; t != nil {
+	if t := s.tableMap()["Web Form"]; t != nil {
 		for _, r := range t.matching("route", strings.TrimSuffix(strings.Trim(path, "/"), "/new")) {
 			if isTrue(t.get(r, "published")) {
 				q.raw = page(http.StatusOK, t.str(r, "title"), html.EscapeString(t.str(r, "introduction_text")))
@@ -206,7 +206,7 @@ func simplePDF(text string) []byte {
 // serverScript answers API Server Scripts: they are stored and found, their
 // Python is not run.
 func (q *session) serverScript(name string) (any, error, bool) {
-	t := q.site.tables["Server Script"]
+	t := q.site.tableMap()["Server Script"]
 	if t == nil {
 		return nil, nil, false
 	}

@@ -127,7 +127,7 @@ func hasTable(m *meta, child string) bool {
 
 // shared lists the documents shared with the user.
 func (q *session) shared(doctype, right string) []string {
-	t := q.site.tables["DocShare"]
+	t := q.site.tableMap()["DocShare"]
 	if t == nil || t.len() == 0 {
 		return nil
 	}
@@ -153,7 +153,7 @@ type userPermission struct {
 
 // userPermissions are the User Permission rows of the user by DocType.
 func (q *session) userPermissions() map[string][]userPermission {
-	t := q.site.tables["User Permission"]
+	t := q.site.tableMap()["User Permission"]
 	if t == nil || t.len() == 0 || q.isAdmin() {
 		return nil
 	}

@@ -77,7 +77,7 @@ func (q *session) deleteDoc(doctype, name string) error {
 		{"DocShare", "share_doctype", "share_name"},
 		{"Tag Link", "document_type", "document_name"},
 	} {
-		ct := q.site.tables[link.doctype]
+		ct := q.site.tableMap()[link.doctype]
 		if ct == nil || ct.len() == 0 || doctype == link.doctype {
 			continue
 		}
@@ -131,7 +131,7 @@ func (q *session) checkBackLinks(d *document, method string) error {
 		}
 		return q.throw("LinkExistsError", "Cannot delete or cancel because %s %s is linked with %s %s", target, d.name(), owner, name)
 	}
-	for dt, t := range q.site.tables {
+	for dt, t := range q.site.tableMap() {
 		if t.len() == 0 || unlinked[dt] || schemaTypes[dt] {
 			continue
 		}
@@ -232,7 +232,7 @@ func (q *session) renameDoc(doctype, old, name string, merge bool) (string, erro
 // repoint rewrites every Link and Dynamic Link to a renamed document, without
 // touching modified.
 func (q *session) repoint(doctype, old, name string) {
-	for dt, t := range q.site.tables {
+	for dt, t := range q.site.tableMap() {
 		m := q.site.metaOf(dt)
 		if m == nil || t.len() == 0 {
 			continue
@@ -251,7 +251,7 @@ func (q *session) repoint(doctype, old, name string) {
 	}
 	// References that are no Link fields.
 	for dt, cols := range map[string][2]string{"Version": {"ref_doctype", "docname"}, "File": {"attached_to_doctype", "attached_to_name"}} {
-		t := q.site.tables[dt]
+		t := q.site.tableMap()[dt]
 		if t == nil {
 			continue
 		}
@@ -265,7 +265,7 @@ func (q *session) repoint(doctype, old, name string) {
 
 // descendants are the nodes below one in a tree DocType.
 func (q *session) descendants(doctype, name string) []string {
-	t := q.site.tables[doctype]
+	t := q.site.tableMap()[doctype]
 	if t == nil {
 		return nil
 	}
@@ -285,7 +285,7 @@ func (q *session) descendants(doctype, name string) []string {
 }
 
 func (q *session) ancestors(doctype, name string) []string {
-	t := q.site.tables[doctype]
+	t := q.site.tableMap()[doctype]
 	if t == nil {
 		return nil
 	}

@@ -875,7 +875,7 @@ func (q *session) validateLink(p *object) (any, error) {
 }
 
 func (q *session) isAmended(p *object) (any, error) {
-	t := q.site.tables[cstr(p.get("doctype"))]
+	t := q.site.tableMap()[cstr(p.get("doctype"))]
 	if t == nil {
 		return false, nil
 	}

@@ -47,7 +47,7 @@ func (s *Site) saveDir(dir string) error {
 	if err := s.saveSite(dir); err != nil {
 		return err
 	}
-	for _, doctype := range sortedKeys(s.tables) {
+	for _, doctype := range sortedKeys(s.tableMap()) {
 		if err := s.saveDocs(dir, doctype, base[doctype]); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ var notSaved = map[string]bool{
 }
 
 func (s *Site) saveDocs(dir, doctype string, base *table) error {
-	m, t := s.metaOf(doctype), s.tables[doctype]
+	m, t := s.metaOf(doctype), s.tableMap()[doctype]
 	if m == nil || m.child || notSaved[doctype] || t.len() == 0 {
 		return nil
 	}
@@ -148,7 +148,7 @@ func (s *Site) docObject(m *meta, t *table, r *row) *object {
 	}
 	o.set("doctype", m.name)
 	for _, f := range m.tables {
-		ct, cm := s.tables[f.options], s.metaOf(f.options)
+		ct, cm := s.tableMap()[f.options], s.metaOf(f.options)
 		if ct == nil || cm == nil {
 			continue
 		}

@@ -122,7 +122,7 @@ func (q *session) setDirect(doctype, name string, vals map[string]any) error {
 
 // value reads one column of one row as the database does; nil where absent.
 func (q *session) value(doctype, name, col string) any {
-	t := q.site.tables[doctype]
+	t := q.site.tableMap()[doctype]
 	if t == nil {
 		return nil
 	}
@@ -134,6 +134,6 @@ func (q *session) value(doctype, name, col string) any {
 }
 
 func (q *session) exists(doctype, name string) bool {
-	t := q.site.tables[doctype]
+	t := q.site.tableMap()[doctype]
 	return t != nil && t.find(name) != nil
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,8 +45,11 @@ type Site struct {
 	zone    *time.Location
 	now     func() time.Time
 
-	mu       sync.RWMutex // data; requests that may write hold it whole
-	tables   map[string]*table
+	mu sync.RWMutex // data; requests that may write hold it whole
+	// tables is replaced, never written to: readers, who share a lock, make
+	// the table of a doctype that has none yet.
+	tables   atomic.Pointer[map[string]*table]
+	tablesMu sync.Mutex // held to replace tables
 	metaMu   sync.Mutex
 	metas    map[string]*meta
 	series   map[string]int64
@@ -195,10 +199,11 @@ func (s *Site) boot() error {
 	if err != nil {
 		return err
 	}
-	s.tables = make(map[string]*table, len(base))
+	tables := make(map[string]*table, len(base))
 	for name, t := range base {
-		s.tables[name] = t.clone()
+		tables[name] = t.clone()
 	}
+	s.setTables(tables)
 	return nil
 }
 
@@ -213,9 +218,9 @@ func baseFor(major int) (map[string]*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{tables: map[string]*table{}, metas: map[string]*meta{}, host: "base", version: dialect{major: major}}
+	s := &Site{metas: map[string]*meta{}, host: "base", version: dialect{major: major}}
 	for _, t := range []string{"DocType", "DocField", "DocPerm", "Custom Field", "Property Setter", "Custom DocPerm"} {
-		s.tables[t] = newTable()
+		s.table(t)
 	}
 	for _, d := range defs {
 		s.defineRaw(d)
@@ -240,8 +245,8 @@ func baseFor(major int) (map[string]*table, error) {
 	for _, l := range [][2]string{{"en", "English"}, {"de", "Deutsch"}} {
 		s.rawInsert("Language", l[0], map[string]any{"language_code": l[0], "language_name": l[1], "enabled": int64(1)})
 	}
-	baseTables.byMajor[major] = s.tables
-	return s.tables, nil
+	baseTables.byMajor[major] = s.tableMap()
+	return s.tableMap(), nil
 }
 
 // rawInsert stores a document without any check, as an installer does.
@@ -274,13 +279,39 @@ func (s *Site) rawSet(doctype, name string, vals map[string]any) {
 	t.link(n)
 }
 
+// table is the doctype's table, which is made when there is none.
 func (s *Site) table(doctype string) *table {
-	t := s.tables[doctype]
-	if t == nil {
-		t = newTable()
-		s.tables[doctype] = t
+	if t := s.tableMap()[doctype]; t != nil {
+		return t
 	}
+	s.tablesMu.Lock()
+	defer s.tablesMu.Unlock()
+	old := s.tableMap()
+	if t := old[doctype]; t != nil {
+		return t
+	}
+	next := maps.Clone(old)
+	if next == nil {
+		next = map[string]*table{}
+	}
+	t := newTable()
+	next[doctype] = t
+	s.tables.Store(&next)
 	return t
+}
+
+// tableMap is every table by doctype; do not change it.
+func (s *Site) tableMap() map[string]*table {
+	if p := s.tables.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (s *Site) setTables(tables map[string]*table) {
+	s.tablesMu.Lock()
+	defer s.tablesMu.Unlock()
+	s.tables.Store(&tables)
 }
 
 // defineRaw stores a DocType definition as rows, replacing one of that name.

@@ -18,7 +18,7 @@ type workflowTransition struct{ from, action, to, allowed string }
 
 // activeWorkflow reads the Workflow that governs a DocType.
 func (s *Site) activeWorkflow(doctype string) *workflow {
-	t := s.tables["Workflow"]
+	t := s.tableMap()["Workflow"]
 	if t == nil || t.len() == 0 {
 		return nil
 	}
