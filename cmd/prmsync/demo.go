@@ -104,11 +104,15 @@ func (c demoCmd) Run(p process) error {
 
 // live serves metrics and goes on with the cycles while the sites live.
 func (c demoCmd) live(p process, out io.Writer, w *works, world *demo.World, log *slog.Logger) error {
-	srv := &daemon.Servers{Listen: c.Listen, Probe: "127.0.0.1:0", Gatherer: w.registry, Ready: w.daemon.Ready, Logger: log}
+	ui, err := w.pages(log)
+	if err != nil {
+		return err
+	}
+	srv := &daemon.Servers{Pages: ui, Listen: c.Listen, Probe: "127.0.0.1:0", Gatherer: w.registry, Ready: w.daemon.Ready, Logger: log}
 	if err := srv.Open(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nMetrics: %s/metrics   PRM: %s (user %s)\nThe sites live on; press Ctrl-C to end.\n\n", srv.URL(), world.PRMURL, "Administrator, in memory")
+	fmt.Fprintf(out, "\nStatus page: %s/   Metrics: %s/metrics   PRM: %s (in memory)\nThe sites live on; press Ctrl-C to end.\n\n", srv.URL(), srv.URL(), world.PRMURL)
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	var wg sync.WaitGroup

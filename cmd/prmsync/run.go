@@ -57,8 +57,12 @@ func (runCmd) Run(p process) error {
 		return err
 	}
 	defer w.Close()
+	ui, err := w.pages(log)
+	if err != nil {
+		return err
+	}
 	srv := &daemon.Servers{
-		Listen: cfg.Settings.Listen, Probe: cfg.Settings.ProbeListen, WebConfig: cfg.Settings.WebConfig,
+		Pages: ui, Listen: cfg.Settings.Listen, Probe: cfg.Settings.ProbeListen, WebConfig: cfg.Settings.WebConfig,
 		Gatherer: w.registry, Ready: w.daemon.Ready, Logger: log,
 	}
 	if err := srv.Open(); err != nil {

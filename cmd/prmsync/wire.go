@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/prmsync/prmsync/connector/partnersite"
 	"github.com/prmsync/prmsync/connector/prm"
 	"github.com/prmsync/prmsync/daemon"
+	"github.com/prmsync/prmsync/daemon/pages"
 	"github.com/prmsync/prmsync/metrics"
 	"github.com/prmsync/prmsync/rules"
 	"github.com/prmsync/prmsync/rules/plan"
@@ -120,6 +122,11 @@ func build(ctx context.Context, st *store.Store, o worksOptions) (*works, error)
 		return nil, err
 	}
 	return w, nil
+}
+
+// pages are what a person sees in a browser.
+func (w *works) pages(log *slog.Logger) (http.Handler, error) {
+	return pages.New(pages.Options{Store: w.store, Links: w.judge.links, Keys: w.daemon.Keys, Version: versionText(), Now: time.Now, Logger: log})
 }
 
 // Close drops connections.
