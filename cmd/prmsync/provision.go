@@ -103,7 +103,48 @@ type provisionVerifyCmd struct {
 	JSON bool `help:"Print one JSON document." name:"json"`
 }
 
-// Run verifies the PRM as the provisioning user sees it.
+// Help is shown by --help.
+func (provisionVerifyCmd) Help() string {
+	return `Looks with the runtime user's key (PRMSYNC_PRM_API_KEY and _API_SECRET), since it
+is that user who writes later, and changes nothing. Exit code 3 says that
+something is missing; a right too many is a warning alone.`
+}
+
+// Run compares the PRM with what is needed, as the runtime user sees it.
 func (c provisionVerifyCmd) Run(p process) error {
-	return provisionApplyCmd{DryRun: true, JSON: c.JSON}.Run(p)
+	cfg, err := config.Load(p.ctx, p.env, config.Needs{PRM: true})
+	if err != nil {
+		return usage(err)
+	}
+	client, err := prmClient(cfg.PRM, cfg.PRM.APIKey, cfg.PRM.APISecret, p.logger(cfg.Settings))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	found, err := schema.Verify(p.ctx, client, string(cfg.PRM.Deployment))
+	if err != nil {
+		return err
+	}
+	missing := 0
+	for _, f := range found {
+		if !f.Warning {
+			missing++
+		}
+	}
+	if c.JSON {
+		if err := writeJSON(p.stdout, struct {
+			Findings []schema.Finding `json:"findings"`
+		}{append([]schema.Finding{}, found...)}); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range found {
+			fmt.Fprintln(p.stdout, f)
+		}
+		fmt.Fprintf(p.stdout, "%d missing, %d warnings\n", missing, len(found)-missing)
+	}
+	if missing > 0 {
+		return errNotMet
+	}
+	return nil
 }
