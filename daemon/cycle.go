@@ -341,7 +341,8 @@ func (d *Daemon) publish(ctx context.Context) {
 	if d.o.Metrics == nil || ctx.Err() != nil {
 		return
 	}
-	st := metrics.State{StoreFree: -1, Brakes: map[string]bool{}, PRMRequests: d.o.PRM.Requests()}
+	st := metrics.State{Brakes: map[string]bool{}, PRMRequests: d.o.PRM.Requests()}
+	st.StoreBytes, st.StoreFree = d.o.Store.Space()
 	depths, err := d.o.Store.Depths(ctx)
 	if err != nil {
 		d.log.Warn("outbox cannot be counted", "err", err)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -36,6 +39,24 @@ func (s *Store) Sizes(ctx context.Context) (Sizes, error) {
 		}
 	}
 	return z, nil
+}
+
+// Space returns the bytes that the database takes on disk, and those that are
+// free beside it: -1 in memory, or where the system does not say.
+func (s *Store) Space() (taken, free int64) {
+	if s.path == "" {
+		return 0, -1
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		if fi, err := os.Stat(s.path + suffix); err == nil { // the WAL may not be there
+			taken += fi.Size()
+		}
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(s.path), &fs); err != nil {
+		return taken, -1
+	}
+	return taken, int64(min(uint64(fs.Bavail)*uint64(fs.Bsize), math.MaxInt64)) //nolint:gosec // both are counts
 }
 
 // Retention says how long history is kept: each kind is cut before its instant,
