@@ -165,6 +165,24 @@ func (s *Store) LatestOf(ctx context.Context, partner string, kind rules.Kind) (
 	return hs[0], true, nil
 }
 
+// HeldAt returns the partner's assessment of the kind that held at the instant;
+// when there was none yet, the first one after it.
+func (s *Store) HeldAt(ctx context.Context, partner string, kind rules.Kind, at time.Time) (Held, bool, error) {
+	for _, q := range []string{
+		`WHERE partner = $1 AND kind = $2 AND as_of <= $3 ORDER BY as_of DESC, id DESC LIMIT 1`,
+		`WHERE partner = $1 AND kind = $2 AND as_of > $3 ORDER BY as_of, id LIMIT 1`,
+	} {
+		hs, err := query(ctx, s.read, scanHeld, selectHeld+q, partner, string(kind), micros(at))
+		if err != nil {
+			return Held{}, false, s.fail("read assessment of "+partner, err)
+		}
+		if len(hs) == 1 {
+			return hs[0], true, nil
+		}
+	}
+	return Held{}, false, nil
+}
+
 // Assessments returns the partner's assessments of the kind that held at or
 // after since, oldest first: what trends are drawn from.
 func (s *Store) Assessments(ctx context.Context, partner string, kind rules.Kind, since time.Time) ([]Held, error) {

@@ -139,6 +139,16 @@ func assessments(t *testing.T, open Opener) {
 		}
 	}
 
+	for _, tt := range []struct{ at, from int }{{-5, 0}, {0, 0}, {15, 0}, {20, 20}, {29, 20}, {99, 30}} {
+		h, ok, err := s.HeldAt(t.Context(), "meridian", rules.Continuous, at(tt.at))
+		if err != nil || !ok || !h.From.Equal(at(tt.from)) {
+			t.Errorf("HeldAt %d = %v from %s (%v), want the one from %s", tt.at, ok, h.From, err, at(tt.from))
+		}
+	}
+	if _, ok, err := s.HeldAt(t.Context(), "nobody", rules.Continuous, at(0)); ok || err != nil {
+		t.Errorf("HeldAt of an unknown partner = %v, %v", ok, err)
+	}
+
 	// One transaction: a change that cannot be kept undoes the assessment.
 	bad := change("a", "1")
 	bad.Fields = map[string]any{"f": func() {}}
