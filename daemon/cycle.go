@@ -178,10 +178,22 @@ func (d *Daemon) conclude(ctx context.Context, p *Partner, now time.Time, people
 	if err != nil {
 		return nil, err
 	}
+	held, err := d.brake(ctx, p, now, w.assessments[0])
+	if err != nil {
+		return nil, fmt.Errorf("change brake: %w", err)
+	}
+	if held {
+		_, made := lookup(known)(plan.DoctypePartner, key)
+		w.changes = passing(w.changes, made)
+	}
 	if _, err := d.o.Store.CommitAssessment(ctx, store.Judgement{
 		Partner: key, At: now, Assessments: w.assessments, Changes: w.changes, Whole: true, Alerts: w.out.episodes,
 	}); err != nil {
 		return nil, fmt.Errorf("commit assessment: %w", err)
+	}
+	if held {
+		d.show(key, w.assessments, w.out, people)
+		return w.assessments, nil
 	}
 	d.mu.Lock()
 	d.tally.Unchanged += w.records - len(w.changes)

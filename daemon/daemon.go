@@ -144,6 +144,10 @@ type Daemon struct {
 
 	wake      chan struct{} // the schedule may have changed
 	deliverMu sync.Mutex    // one delivery at a time
+
+	brakeMu  sync.Mutex // one comparison of the fleet at a time
+	swings   map[string]swing
+	released time.Time // when a person last let changes pass, as far as swings know
 }
 
 // New returns a daemon for the partners. It does nothing until Run or Once.

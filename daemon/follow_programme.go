@@ -231,8 +231,8 @@ func (d *Daemon) fleet(ctx context.Context, now time.Time) ([]plan.Record, []sto
 		return nil, nil, err
 	}
 	for _, b := range brakes {
-		if b.Released.IsZero() && b.Kind == "change" {
-			w.ChangeBrake = fmt.Sprintf("Writing to the PRM stopped on %s: %s", b.Tripped.UTC().Format(time.DateTime), b.Subject)
+		if b.Released.IsZero() && b.Kind == brakeChange {
+			w.ChangeBrake = whyStopped(b)
 		}
 	}
 	open, err := d.o.Store.Alerts(ctx, "", now.Add(-7*24*time.Hour))

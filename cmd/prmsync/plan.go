@@ -75,20 +75,25 @@ func (c planCmd) Run(p process) error {
 			out = append(out, planned{ch.Partner, ch.Op, ch.Doctype, ch.Name, ch.Reason, ch.Fields, ch.Base})
 		}
 	}
-	if c.JSON {
-		return writeJSON(p.stdout, out)
-	}
-	for _, ch := range out {
-		fmt.Fprintf(p.stdout, "%-7s %s %s: %s\n", ch.Op, ch.Doctype, ch.Name, ch.Reason)
-	}
-	fmt.Fprintf(p.stdout, "%d changes\n", len(out))
 	brakes, err := st.Brakes(p.ctx, now)
 	if err != nil {
 		return err
 	}
+	about := p.stdout
+	if c.JSON {
+		if err := writeJSON(p.stdout, out); err != nil {
+			return err
+		}
+		about = p.stderr // the document stays one
+	} else {
+		for _, ch := range out {
+			fmt.Fprintf(p.stdout, "%-7s %s %s: %s\n", ch.Op, ch.Doctype, ch.Name, ch.Reason)
+		}
+		fmt.Fprintf(p.stdout, "%d changes\n", len(out))
+	}
 	for _, b := range brakes {
 		if b.Released.IsZero() {
-			fmt.Fprintf(p.stdout, "held back since %s by the %s brake on %s; prmsync plan --approve %s lets it pass\n", b.Tripped.Local().Format(time.DateTime), b.Kind, b.Subject, b.ID)
+			fmt.Fprintf(about, "held back since %s by the %s brake on %s; prmsync plan --approve %s lets it pass\n", b.Tripped.Local().Format(time.DateTime), b.Kind, b.Subject, b.ID)
 		}
 	}
 	return nil
