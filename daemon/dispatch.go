@@ -54,6 +54,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := d.restore(ctx); err != nil {
 		return err
 	}
+	if err := d.o.Store.Hasten(ctx); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var (

@@ -242,6 +242,14 @@ func (s *Store) Retry(ctx context.Context, id int64, next time.Time, message str
 	})
 }
 
+// Hasten makes every waiting change due. A restart calls it: what made the PRM
+// refuse (a key, an address) may be what the restart has mended.
+func (s *Store) Hasten(ctx context.Context) error {
+	return s.tx(ctx, "hasten", func(tx *sql.Tx) error {
+		return s.exec(ctx, tx, `UPDATE outbox SET next_at = 0 WHERE state = 'waiting' AND next_at > 0`)
+	})
+}
+
 // Park sets the change aside until a person requeues or drops it, or a newer
 // one takes its place.
 func (s *Store) Park(ctx context.Context, id int64, reason string) error {

@@ -50,7 +50,15 @@ func (p process) logger(s config.Settings) *slog.Logger {
 	if s.LogFormat == "text" || s.LogFormat != "json" && terminal(p.stderr) {
 		return slog.New(tint.NewTextHandler(p.stderr, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly, NoColor: !p.colour(p.stderr)}))
 	}
-	return slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: s.LogLevel}))
+	return slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: legible}))
+}
+
+// legible writes durations as people do ("1.5s"); JSON would count nanoseconds.
+func legible(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().Round(time.Millisecond).String())
+	}
+	return a
 }
 
 // quiet logs warnings alone: for commands that a person waits for.

@@ -158,6 +158,8 @@ func outboxBackOff(t *testing.T, open Opener) {
 	expect(t, "when the first backs off", waiting(t, s, 10), "")
 	ps = must[[]string](t)(s.WaitingPartners(t.Context(), at(10)))
 	expect(t, "partners", fmt.Sprint(ps), "[kepler]")
+	check(t, s.Hasten(t.Context()))
+	expect(t, "after a restart", waiting(t, s, 10), "a#1 b#1 c#1")
 	ds := must[[]store.Depth](t)(s.Depths(t.Context()))
 	if diff := cmp.Diff([]store.Depth{{Partner: "kepler", Waiting: 1, Oldest: at(1)}, {Partner: "meridian", Waiting: 3, Oldest: at(0)}}, ds); diff != "" {
 		t.Errorf("Depths mismatch (-want +got):\n%s", diff)
