@@ -147,22 +147,6 @@ var events = map[string][]event{
 	},
 }
 
-// Undone returns the fields whose dates AsOf takes back in records of the
-// doctype, sorted; "modified" stands for states that only the modification
-// dates. A connector has to keep these fields.
-func Undone(doctype string) []string {
-	var out []string
-	for _, e := range events[doctype] {
-		at := e.at
-		if e.log != "" {
-			at = e.log
-		}
-		out = append(out, at)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // reconstruct takes back what happened after t. A site's dates and times are
 // texts that sort like time, so they are compared as such: an unreadable one
 // undoes nothing, and nothing is made up.

@@ -188,19 +188,6 @@ func TestAsOfTakesBackWhatEachDoctypeDates(t *testing.T) {
 	}
 }
 
-func TestUndoneNamesTheFieldsToKeep(t *testing.T) {
-	t.Parallel()
-	for doctype, want := range map[string][]string{
-		"Issue":   {"first_responded_on", "on_hold_since", "resolution_date", "sla_resolution_date"},
-		"Project": {"modified"},
-		"Comment": nil,
-	} {
-		if diff := cmp.Diff(want, evidence.Undone(doctype)); diff != "" {
-			t.Errorf("Undone(%s) (-want +got):\n%s", doctype, diff)
-		}
-	}
-}
-
 // Whatever the versions: one of those seen is the answer, they are not changed,
 // their order does not matter, and later ones do not change what was seen.
 func TestAsOfProperties(t *testing.T) {

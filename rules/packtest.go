@@ -84,16 +84,6 @@ type TestResult struct {
 	Problem   string // "" when it holds
 }
 
-// RunTests judges the snapshots of a pack's test file and compares the verdicts
-// with those expected. The error is about the file itself.
-func RunTests(p *Pack, file string, text []byte) ([]TestResult, error) {
-	t, err := parseTests(file, text)
-	if err != nil {
-		return nil, err
-	}
-	return t.run(p, file, nil)
-}
-
 // TestFolder runs every *_test.yaml of a folder against the packs, by the name
 // each file gives. The results are in order of file and test.
 func TestFolder(ps []*Pack, fsys fs.FS) ([]TestResult, error) {

@@ -56,15 +56,6 @@ const (
 	Misuse         Category = "misuse"
 )
 
-// Categories returns every category, in a fixed order.
-func Categories() []Category {
-	return []Category{
-		Unauthorized, Forbidden, NotFound, Duplicate, Conflict, Invalid, RateLimited, Failed,
-		Unavailable, Unreachable, Timeout, Cancelled, Uncertain, LoginPage, Malformed, Oversized,
-		Redirected, RefusedAddress, BadCertificate, BreakerOpen, ReadOnly, Misuse,
-	}
-}
-
 // Error is a refusal by a site, or a failure to reach it. Its text names no
 // secret, no query and nothing a customer wrote.
 type Error struct {

@@ -99,7 +99,7 @@ func readable(fieldtype, text string, zone *time.Location) error {
 	switch {
 	case text == "":
 	case fieldtype == "Date":
-		_, err = frappe.ParseDate(text)
+		_, err = time.Parse(time.DateOnly, text)
 	case fieldtype == "Time":
 		_, err = frappe.ParseClock(text)
 	default:

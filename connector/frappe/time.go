@@ -122,27 +122,6 @@ func FormatTime(t time.Time, site *time.Location) string {
 	return strings.TrimSuffix(s, ".000000")
 }
 
-// ParseDate reads a Frappe Date, a civil date. It is returned as midnight UTC,
-// which stands for the day and not for an instant. An empty s is the zero time.
-// A Datetime is cut to its day, since newer versions made some Dates Datetimes.
-func ParseDate(s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if len(s) > 10 {
-		t, err := parseWall(s)
-		if err != nil {
-			return time.Time{}, err
-		}
-		return t.Truncate(24 * time.Hour), nil
-	}
-	t, err := time.Parse(time.DateOnly, s)
-	if err != nil || t.Year() < 1 || len(s) != 10 {
-		return time.Time{}, errors.New("not a Frappe Date (2006-01-02, years 1 to 9999)")
-	}
-	return t, nil
-}
-
 // ParseClock reads a Frappe Time ("9:05:00", "17:30:00.250000") as the time
 // since midnight, below 24 hours.
 func ParseClock(s string) (time.Duration, error) {

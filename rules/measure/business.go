@@ -116,47 +116,12 @@ func BusinessTime(a evidence.Agreement, c evidence.Calendar, from, to time.Time,
 	return sum
 }
 
-// DueAfter returns the instant at which a promise of working time, given at
-// from, runs out: the working time is counted as in BusinessTime, then hold,
-// the time for which the clock stood still, is added by the clock. It is the
-// zero time when from is not set, the promise is not positive, or a has no
-// hours; and when no working time is found in ten years.
-func DueAfter(a evidence.Agreement, c evidence.Calendar, from time.Time, promise, hold time.Duration, loc *time.Location) time.Time {
-	if from.IsZero() || promise <= 0 || weekly(&a) == 0 {
-		return time.Time{}
-	}
-	f := wall(from, loc)
-	d, lo := evidence.DateIn(f, time.UTC), f.Hour()*3600+f.Minute()*60+f.Second()
-	for range 3660 {
-		if !holiday(c, d) {
-			for _, h := range shifts(a.Hours[d.Weekday()]) {
-				l := max(h.From*60, lo)
-				have := time.Duration(h.To*60-l) * time.Second
-				if have <= 0 {
-					continue
-				}
-				if promise <= have {
-					at := time.Duration(l)*time.Second + promise + max(hold, 0)
-					return unwall(d.Start(time.UTC).Add(at), loc)
-				}
-				promise -= have
-			}
-		}
-		d, lo = d.AddDays(1), 0
-	}
-	return time.Time{}
-}
-
 // wall returns what the clock on the wall in loc shows at t, as a time in UTC
 // so that arithmetic on it knows no change of clocks.
 func wall(t time.Time, loc *time.Location) time.Time {
 	y, m, d := t.In(loc).Date()
 	h, mi, s := t.In(loc).Clock()
 	return time.Date(y, m, d, h, mi, s, 0, time.UTC)
-}
-
-func unwall(t time.Time, loc *time.Location) time.Time {
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, loc).UTC()
 }
 
 // shifts returns the day's hours in order, without overlaps or nonsense.

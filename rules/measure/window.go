@@ -21,13 +21,6 @@ func FullWeeks(today evidence.Date, n int) []evidence.Week {
 	return out
 }
 
-// DueWeeks returns the last n full ISO weeks whose report is due, that is whose
-// Sunday lies more than late days back, oldest first. A week within its grace
-// is neither made nor missed, so it is not among them.
-func DueWeeks(today evidence.Date, n, late int) []evidence.Week {
-	return FullWeeks(today.AddDays(-max(late, 0)), n)
-}
-
 // FullMonths returns the last n calendar months that had ended before today,
 // oldest first.
 func FullMonths(today evidence.Date, n int) []evidence.Month {
@@ -40,11 +33,6 @@ func FullMonths(today evidence.Date, n int) []evidence.Month {
 		out[n-1-i] = m.Add(-1 - i)
 	}
 	return out
-}
-
-// DueMonths returns the last n full months whose report is due, oldest first.
-func DueMonths(today evidence.Date, n, late int) []evidence.Month {
-	return FullMonths(today.AddDays(-max(late, 0)), n)
 }
 
 // Began returns the day of the earliest record of the partner's own work, or

@@ -38,11 +38,7 @@ func TestWindows(t *testing.T) {
 		{"a week that has 53 before it", texts(measure.FullWeeks(date("2027-01-05"), 3)), []string{"2026-W51", "2026-W52", "2026-W53"}},
 		{"on Sunday the week is not over", texts(measure.FullWeeks(date("2026-11-22"), 1)), []string{"2026-W46"}},
 		{"on Monday it is", texts(measure.FullWeeks(date("2026-11-23"), 1)), []string{"2026-W47"}},
-		{"on the last day of grace it is not due", texts(measure.DueWeeks(date("2026-11-25"), 1, 3)), []string{"2026-W46"}},
-		{"the day after it is", texts(measure.DueWeeks(date("2026-11-26"), 1, 3)), []string{"2026-W47"}},
 		{"months", texts(measure.FullMonths(date("2027-01-31"), 3)), []string{"2026-10", "2026-11", "2026-12"}},
-		{"a month within its grace", texts(measure.DueMonths(date("2026-12-03"), 1, 3)), []string{"2026-10"}},
-		{"a month that is due", texts(measure.DueMonths(date("2026-12-04"), 1, 3)), []string{"2026-11"}},
 		{"no date", texts(measure.FullWeeks(evidence.Date{}, 3)), nil},
 		{"none asked for", texts(measure.FullMonths(date("2026-12-04"), 0)), nil},
 	}
@@ -179,42 +175,7 @@ func TestBusinessTimeIsWhatCountingGives(t *testing.T) {
 		if got != want {
 			t.Fatalf("BusinessTime(%v, %v) = %v, counting gives %v", f, u, got, want)
 		}
-		if promise := got / 2; promise > 0 {
-			due := measure.DueAfter(a, c, f, promise, 0, loc)
-			if back := measure.BusinessTime(a, c, f, due, loc); back != promise && due.In(loc).Minute() == wall(due.In(loc)).Minute() {
-				t.Fatalf("%v after %v is %v, which is %v", promise, f, due, back)
-			}
-		}
 	})
-}
-
-func TestDueAfter(t *testing.T) {
-	t.Parallel()
-	loc := berlin(t)
-	from := time.Date(2026, 11, 20, 16, 0, 0, 0, loc) // Friday
-	tests := []struct {
-		name          string
-		a             evidence.Agreement
-		promise, hold time.Duration
-		want          time.Time
-	}{
-		{"on Monday", office(), 2 * time.Hour, 0, time.Date(2026, 11, 23, 9, 0, 0, 0, loc)},
-		{"at the end of the day", office(), time.Hour, 0, time.Date(2026, 11, 20, 17, 0, 0, 0, loc)},
-		{"a pause counts by the clock", office(), time.Hour, 48 * time.Hour, time.Date(2026, 11, 22, 17, 0, 0, 0, loc)},
-		{"a negative pause is none", office(), time.Hour, -48 * time.Hour, time.Date(2026, 11, 20, 17, 0, 0, 0, loc)},
-		{"nothing promised", office(), 0, 0, time.Time{}},
-		{"a negative promise", office(), -time.Hour, 0, time.Time{}},
-		{"nobody works", evidence.Agreement{}, time.Hour, 0, time.Time{}},
-		{"a promise of centuries", office(), 1 << 62, 0, time.Time{}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if got := measure.DueAfter(tt.a, evidence.Calendar{}, from, tt.promise, tt.hold, loc); !got.Equal(tt.want) {
-				t.Errorf("got %v, want %v", got, tt.want)
-			}
-		})
-	}
 }
 
 func TestWorkingDays(t *testing.T) {

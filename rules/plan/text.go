@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"html"
 	"strings"
 	"time"
 	"unicode"
@@ -71,9 +70,6 @@ func Lines(s string, limit int) string {
 	}
 	return cut(strings.Join(out, "\n"), limit)
 }
-
-// HTML makes text safe for an HTML or Text Editor field.
-func HTML(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "�")) }
 
 func cut(s string, limit int) string {
 	n := 0
