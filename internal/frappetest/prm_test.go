@@ -303,11 +303,14 @@ func TestLoneCustomPermission(t *testing.T) {
 		t.Errorf("after the permission manager: %d", st)
 	}
 	upd := map[string]any{"doctype": "Vec Task", "role": "Vec Reader", "permlevel": 0, "ptype": "read", "value": 0}
-	if st, text := call(t, s, sm, http.MethodPost, "/api/method/frappe.core.page.permission_manager.permission_manager.update", upd); st != 200 {
-		t.Fatalf("update: %d %s", st, text)
+	if st, text := call(t, s, sm, http.MethodPost, "/api/method/frappe.core.page.permission_manager.permission_manager.update", upd); st != 417 || !strings.Contains(text, "No basic permissions set") {
+		t.Errorf("taking the last right of a row: %d %s", st, text)
+	}
+	if st, text := call(t, s, sm, http.MethodPost, "/api/method/frappe.core.page.permission_manager.permission_manager.remove", upd); st != 200 {
+		t.Fatalf("remove: %d %s", st, text)
 	}
 	key, secret = s.AddUser("only@vec.test", "Vec Reader")
 	if st, _ := get(t, s, key+":"+secret, "/api/resource/Vec Task/T01"); st != 403 {
-		t.Errorf("after read was taken: %d", st)
+		t.Errorf("after the row was removed: %d", st)
 	}
 }

@@ -1031,17 +1031,48 @@ func (q *session) permAdd(p *object) (any, error) {
 		}
 	}
 	id := q.site.newHash()
-	vals := map[string]any{"parent": doctype, "parenttype": "DocType", "parentfield": "permissions", "role": role, "permlevel": level, "read": int64(1)}
+	vals := map[string]any{"parent": doctype, "parenttype": "DocType", "parentfield": "permissions", "role": role, "permlevel": level, "if_owner": int64(0)}
+	m := q.site.metaOf("Custom DocPerm")
 	for _, r := range rights {
-		if r != "read" {
-			vals[r] = int64(0)
+		f := m.field(r)
+		vals[r] = int64(0)
+		if r == "read" || f != nil && f.def == "1" { // export comes along
+			vals[r] = int64(1)
 		}
 	}
 	if err := q.insertPlain("Custom DocPerm", id, vals); err != nil {
 		return nil, err
 	}
 	q.forgetSchema()
-	return nil, nil
+	return nil, q.checkCustomPerms(doctype)
+}
+
+// checkCustomPerms is validate_permissions over the rows that people keep.
+func (q *session) checkCustomPerms(doctype string) error {
+	t := q.site.table("Custom DocPerm")
+	rows := t.matching("parent", doctype)
+	zero := map[string]bool{}
+	for _, r := range rows {
+		if cint(t.get(r, "permlevel")) == 0 {
+			zero[t.str(r, "role")] = true
+		}
+	}
+	for i, r := range rows {
+		role, level := t.str(r, "role"), cint(t.get(r, "permlevel"))
+		some := false
+		for _, right := range []string{"select", "read", "write", "submit", "cancel", "create"} {
+			some = some || isTrue(t.get(r, right))
+		}
+		switch {
+		case !some:
+			return q.throw("ValidationError", "For %s at level %d in %s in row %d: No basic permissions set", role, level, doctype, i+1)
+		case level > 0 && role != "All" && !zero[role]:
+			return q.throw("ValidationError", "For %s at level %d in %s in row %d: Permission at level 0 must be set before higher levels are set", role, level, doctype, i+1)
+		case isTrue(t.get(r, "import")) && !isTrue(t.get(r, "create")):
+			return q.throw("ValidationError", "For %s at level %d in %s in row %d: Cannot set Import without Create", role, level, doctype, i+1)
+		}
+	}
+	return nil
 }
 
 func (q *session) findPerm(doctype, role string, level int64, ifOwner bool) *row {
@@ -1078,7 +1109,7 @@ func (q *session) permUpdate(p *object) (any, error) {
 		return nil, err
 	}
 	q.forgetSchema()
-	return nil, nil
+	return nil, q.checkCustomPerms(doctype)
 }
 
 func (q *session) permRemove(p *object) (any, error) {
