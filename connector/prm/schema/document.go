@@ -46,7 +46,7 @@ Owners: **daemon** writes it and no form lets a person change it; **daemon, inte
 	b.WriteString("## Rights on a site with press's own doctypes\n\n| doctype | role | level | rights |\n|---|---|---|---|\n")
 	for _, st := range s.Steps {
 		if st.Action == "permission" {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", text(st.Body["doctype"]), text(st.Body["role"]), text(st.Body["permlevel"]), text(st.Body["rights"]))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", text(st.Body["doctype"]), text(st.Body["role"]), text(st.Body["permlevel"]), strings.Join(st.rights(), ", "))
 		}
 	}
 	b.WriteString("\n## Desk\n\n| kind | name | where |\n|---|---|---|\n")

@@ -45,11 +45,14 @@ func (r Result) Count(v Verb) int {
 // error is one that ends the run: no answer, a refused key, a missing role.
 func Provision(ctx context.Context, c *frappe.Client, o Options) (Result, error) {
 	s := Load()
-	r := &run{c: c, o: o, s: s, missing: map[string]bool{}}
+	r := &run{c: c, o: o, s: s, steps: s.For(o.Deployment)}
 	if err := r.roles(ctx); err != nil {
 		return Result{}, err
 	}
-	steps := s.For(o.Deployment)
+	if err := r.suits(ctx); err != nil {
+		return Result{}, err
+	}
+	steps := r.steps
 	res := Result{Version: s.Version}
 	for i, st := range steps {
 		item, err := r.step(ctx, st)
@@ -60,7 +63,8 @@ func Provision(ctx context.Context, c *frappe.Client, o Options) (Result, error)
 			item = Item{Doctype: st.Doctype, Name: st.Name, Verb: Cannot, Reason: reason(err)}
 			r.failed = true
 		}
-		res.Items = append(res.Items, item)
+		res.Items = append(append(res.Items, item), r.more...)
+		r.more = nil
 		if o.Progress != nil {
 			o.Progress(i+1, len(steps), item)
 		}
@@ -90,13 +94,16 @@ func reason(err error) string {
 }
 
 type run struct {
-	c       *frappe.Client
-	o       Options
-	s       *Schema
-	user    string
-	have    []string        // the user's roles
-	missing map[string]bool // doctypes that a dry run would have to make first
-	failed  bool
+	c      *frappe.Client
+	o      Options
+	s      *Schema
+	steps  []Step
+	user   string
+	have   []string                // the user's roles
+	grants map[string][]frappe.Doc // Custom DocPerm rows by doctype; nil until asked
+	custom map[string][]frappe.Doc // what people set in Customize Form, by doctype; nil until asked
+	more   []Item                  // what the step at hand found besides
+	failed bool
 }
 
 // roles refuses a user who cannot provision, naming the role.
@@ -120,10 +127,36 @@ func (r *run) roles(ctx context.Context) error {
 	return nil
 }
 
+// suits refuses a deployment that the PRM is not: made as bare, a press site's
+// own doctypes would be overwritten, and as press a bare one would get none.
+func (r *run) suits(ctx context.Context) error {
+	const mark = "Partner Audit"
+	meta, err := r.c.Meta(ctx, mark)
+	switch frappe.CategoryOf(err) {
+	case "":
+		r.c.Forget(mark)
+	case frappe.NotFound, frappe.Forbidden:
+		meta = nil
+	default:
+		return fmt.Errorf("what the PRM has already: %w", err)
+	}
+	switch theirs := meta != nil && !meta.Custom; {
+	case r.o.Deployment == "bare" && theirs:
+		return fmt.Errorf("the PRM brings its own doctype %s, as press does, and prm.deployment is bare: set it to press", mark)
+	case r.o.Deployment == "press" && !theirs:
+		return fmt.Errorf("the PRM does not bring the doctype %s, and prm.deployment is press: set it to bare, or install press there first", mark)
+	}
+	return nil
+}
+
 func (r *run) step(ctx context.Context, st Step) (Item, error) {
 	switch st.Action {
 	case "ensure", "merge":
-		return r.ensure(ctx, st)
+		item, err := r.ensure(ctx, st)
+		if err == nil && st.Doctype == "DocType" && item.Verb != Create {
+			err = r.peoples(ctx, st)
+		}
+		return item, err
 	case "permission":
 		return r.permission(ctx, st)
 	case "single":
@@ -322,7 +355,8 @@ func (r *run) diff(doctype string, meta *frappe.Meta, body map[string]any, doc f
 		}
 		rows, isTable := want.([]any)
 		if !isTable {
-			if f, _ := meta.Field(k); !same(f, want, doc[k]) {
+			f, _ := meta.Field(k)
+			if want = widen(k, want, doc[k]); !same(f, want, doc[k]) {
 				out[k] = want
 			}
 			continue
@@ -405,12 +439,12 @@ func (r *run) merge(table string, child *frappe.Meta, want []any, have []frappe.
 		} else {
 			row := maps.Clone(map[string]any(h))
 			for c, v := range m {
-				if !same(field(c), v, h[c]) {
-					v = widen(c, v, h[c])
-					if !same(field(c), v, h[c]) {
-						changed = true
-						row[c] = v
-					}
+				if table == "DocType.permissions" && text(v) == "0" && text(h[c]) == "1" {
+					continue // a right that people added
+				}
+				if v = widen(c, v, h[c]); !same(field(c), v, h[c]) {
+					changed = true
+					row[c] = v
 				}
 			}
 			merged = append(merged, row)
@@ -421,20 +455,25 @@ func (r *run) merge(table string, child *frappe.Meta, want []any, have []frappe.
 	return merged, changed
 }
 
-// widen keeps Select options that people added or that an older schema had: a
-// document holding an option that vanished could never be saved again.
+// widen keeps Select options that people added or that an older schema had, in
+// the order that they have: a document holding an option that vanished could
+// never be saved again.
 func widen(column string, want, have any) any {
 	if column != "options" {
 		return want
 	}
 	w, ok1 := want.(string)
 	h, ok2 := have.(string)
-	if !ok1 || !ok2 || !strings.Contains(w, "\n") {
+	if !ok1 || !ok2 || h == "" || !strings.Contains(w, "\n") {
 		return want
 	}
-	lines := strings.Split(w, "\n")
-	for l := range strings.SplitSeq(h, "\n") {
-		if !slices.Contains(lines, l) {
+	lines := strings.Split(h, "\n")
+	for i, l := range strings.Split(w, "\n") {
+		switch {
+		case slices.Contains(lines, l):
+		case i == 0: // what a new document starts with
+			lines = slices.Insert(lines, 0, l)
+		default:
 			lines = append(lines, l)
 		}
 	}
@@ -488,87 +527,6 @@ func sameJSON(a, b string) bool {
 		return false
 	}
 	return text(x) == text(y)
-}
-
-// rights are the letters of a permission step.
-var rights = []struct{ letter, column string }{{"R", "read"}, {"W", "write"}, {"C", "create"}}
-
-// permission gives a role a row on a doctype that the site brought itself. The
-// permission manager copies the standard rows first; a row of our own alone
-// would switch them all off.
-func (r *run) permission(ctx context.Context, st Step) (Item, error) {
-	item := Item{Doctype: "Custom DocPerm", Name: st.Name}
-	doctype, role := text(st.Body["doctype"]), text(st.Body["role"])
-	level := st.Body["permlevel"]
-	letters := text(st.Body["rights"])
-	rows, err := r.c.List(ctx, frappe.ListQuery{
-		Doctype: "Custom DocPerm", Fields: []string{"*"}, Limit: frappe.All,
-		Filters: []frappe.Filter{frappe.Where("parent", "=", doctype), frappe.Where("role", "=", role), frappe.Where("permlevel", "=", level), frappe.Where("if_owner", "=", 0)},
-	})
-	if err != nil {
-		return item, err
-	}
-	var have frappe.Doc
-	if len(rows) > 0 {
-		have = rows[0]
-	}
-	var differ []string
-	for _, right := range rights {
-		if want := strings.Contains(letters, right.letter); have == nil || have.Bool(right.column) != want {
-			if want || have != nil {
-				differ = append(differ, right.column)
-			}
-		}
-	}
-	switch {
-	case have == nil:
-		item.Verb = Create
-	case len(differ) > 0:
-		item.Verb, item.Fields = Change, differ
-	default:
-		item.Verb = Unchanged
-		return item, nil
-	}
-	if r.o.DryRun {
-		return item, nil
-	}
-	const manager = "frappe.core.page.permission_manager.permission_manager."
-	if have == nil {
-		if _, err := r.c.CallPost(ctx, manager+"add", map[string]any{"parent": doctype, "role": role, "permlevel": level}); err != nil {
-			return item, err
-		}
-		// Added rows come with rights of their own: look before changing them.
-		rows, err = r.c.List(ctx, frappe.ListQuery{
-			Doctype: "Custom DocPerm", Fields: []string{"*"}, Limit: frappe.All,
-			Filters: []frappe.Filter{frappe.Where("parent", "=", doctype), frappe.Where("role", "=", role), frappe.Where("permlevel", "=", level), frappe.Where("if_owner", "=", 0)},
-		})
-		if err != nil || len(rows) == 0 {
-			return item, errors.Join(err, fmt.Errorf("the row that was added for %s on %s is not there", role, doctype))
-		}
-		have, differ = rows[0], nil
-		for _, right := range rights {
-			if have.Bool(right.column) != strings.Contains(letters, right.letter) {
-				differ = append(differ, right.column)
-			}
-		}
-		for _, other := range []string{"delete", "submit", "cancel", "amend", "import"} {
-			if have.Bool(other) {
-				differ = append(differ, other)
-			}
-		}
-	}
-	for _, column := range differ {
-		value := 0
-		for _, right := range rights {
-			if right.column == column && strings.Contains(letters, right.letter) {
-				value = 1
-			}
-		}
-		if _, err := r.c.CallPost(ctx, manager+"update", map[string]any{"doctype": doctype, "role": role, "permlevel": level, "ptype": column, "value": value}); err != nil {
-			return item, err
-		}
-	}
-	return item, nil
 }
 
 // single writes the schema's version, last: its presence proves a whole run.

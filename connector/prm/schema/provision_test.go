@@ -1,7 +1,7 @@
 package schema_test
 
 import (
-	"context"
+	"net/http"
 	"testing"
 
 	"github.com/prmsync/prmsync/connector/frappe"
@@ -20,31 +20,48 @@ func provisioner(t *testing.T, site *frappetest.Site) *frappe.Client {
 	return c
 }
 
+// prmSite is a site before provisioning: empty, or with press's own doctypes,
+// roles and module.
+func prmSite(t *testing.T, version, deployment string) *frappetest.Site {
+	t.Helper()
+	site := frappetest.New(t, frappetest.SiteOptions{Version: version, TimeZone: "Asia/Kolkata"})
+	if deployment == "press" {
+		if err := site.Install("press"); err != nil {
+			t.Fatal(err)
+		}
+		site.AddRole("Partner Manager")
+	}
+	return site
+}
+
+var deployments = []string{"bare", "press"}
+
 func TestASecondRunHasNothingToDo(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{frappetest.V14, frappetest.V15, frappetest.V16, frappetest.V16Later} {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
-			site := frappetest.New(t, frappetest.SiteOptions{Version: version})
-			c := provisioner(t, site)
-			first, err := schema.Provision(context.Background(), c, schema.Options{Deployment: "bare"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, i := range first.Items {
-				if i.Verb == schema.Cannot {
-					t.Errorf("first run: %s", i)
+		for _, deployment := range deployments {
+			t.Run(version+"/"+deployment, func(t *testing.T) {
+				t.Parallel()
+				site := prmSite(t, version, deployment)
+				site.KeepLog(true)
+				c := provisioner(t, site)
+				for _, i := range provision(t, c, deployment).Items {
+					if i.Verb == schema.Cannot || i.Verb == schema.Left {
+						t.Errorf("first run: %s", i)
+					}
 				}
-			}
-			second, err := schema.Provision(context.Background(), c, schema.Options{Deployment: "bare"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, i := range second.Items {
-				if i.Verb != schema.Unchanged && i.Verb != schema.Skipped {
-					t.Errorf("second run: %s", i)
+				site.ResetRequests()
+				for _, i := range provision(t, c, deployment).Items {
+					if i.Verb != schema.Unchanged && i.Verb != schema.Skipped {
+						t.Errorf("second run: %s", i)
+					}
 				}
-			}
-		})
+				for _, r := range site.Requests() {
+					if r.Method != http.MethodGet {
+						t.Errorf("second run: %s %s", r.Method, r.Path)
+					}
+				}
+			})
+		}
 	}
 }

@@ -26,9 +26,9 @@ func clientOf(t *testing.T, site *frappetest.Site, user string, roles ...string)
 	return c
 }
 
-func provision(t *testing.T, c *frappe.Client) schema.Result {
+func provision(t *testing.T, c *frappe.Client, deployment string) schema.Result {
 	t.Helper()
-	res, err := schema.Provision(context.Background(), c, schema.Options{Deployment: "bare"})
+	res, err := schema.Provision(t.Context(), c, schema.Options{Deployment: deployment})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func provision(t *testing.T, c *frappe.Client) schema.Result {
 func TestVerifyFindsWhatPeopleChanged(t *testing.T) {
 	t.Parallel()
 	site := frappetest.New(t)
-	provision(t, provisioner(t, site))
+	provision(t, provisioner(t, site), "bare")
 	verify := func(user string, roles ...string) string {
 		found, err := schema.Verify(context.Background(), clientOf(t, site, user, roles...), "bare")
 		if err != nil {
@@ -99,7 +99,7 @@ func TestWhatPeopleAddedSurvives(t *testing.T) {
 	t.Parallel()
 	site := frappetest.New(t)
 	c := provisioner(t, site)
-	provision(t, c)
+	provision(t, c, "bare")
 	site.AddUser("mary@prm.test", "System Manager")
 	mary := site.As("mary@prm.test")
 	if _, err := mary.Insert("Custom Field", map[string]any{"dt": "PMM Partner", "fieldname": "custom_region", "label": "Region", "fieldtype": "Data"}); err != nil {
@@ -129,7 +129,7 @@ func TestWhatPeopleAddedSurvives(t *testing.T) {
 	if err := site.Set("PMM Sync Status", "PMM Sync Status", map[string]any{"schema_version": "0"}); err != nil {
 		t.Fatal(err)
 	}
-	res := provision(t, c)
+	res := provision(t, c, "bare")
 	left := false
 	for _, i := range res.Items {
 		if i.Verb == schema.Left && i.Name == "NCs Overdue" && strings.Contains(i.Reason, "mary@prm.test") {
@@ -163,41 +163,9 @@ func TestWhatPeopleAddedSurvives(t *testing.T) {
 	if !granted {
 		t.Error("the added permission is gone")
 	}
-	again := provision(t, c)
+	again := provision(t, c, "bare")
 	if n := again.Count(schema.Create) + again.Count(schema.Change); n != 0 {
 		t.Errorf("a third run has %d things to do", n)
-	}
-}
-
-// TestCutOffRunsEndTheSame stops a run after one request, for requests all over
-// it, and starts it again.
-func TestCutOffRunsEndTheSame(t *testing.T) {
-	t.Parallel()
-	whole := frappetest.New(t)
-	whole.KeepLog(true)
-	provision(t, provisioner(t, whole))
-	total := len(whole.Requests())
-	for n := 1; n < total; n += step(total) {
-		site := frappetest.New(t)
-		c := provisioner(t, site)
-		ctx, cancel := context.WithCancel(context.Background())
-		site.AfterRequests(n, cancel)
-		if _, err := schema.Provision(ctx, c, schema.Options{Deployment: "bare"}); err == nil {
-			t.Fatalf("the run was not cut off after %d of %d requests", n, total)
-		}
-		provision(t, c)
-		last := provision(t, c)
-		for _, i := range last.Items {
-			if i.Verb != schema.Unchanged && i.Verb != schema.Skipped {
-				t.Errorf("cut off after %d of %d requests: %s", n, total, i)
-			}
-		}
-		for _, doctype := range []string{"DocType", "Custom Field", "Number Card", "Notification", "Workflow", "Workspace", "Client Script", "Role"} {
-			if got, want := site.Count(doctype), whole.Count(doctype); got != want {
-				t.Errorf("cut off after %d of %d requests: %d %s, want %d", n, total, got, doctype, want)
-			}
-		}
-		cancel()
 	}
 }
 
@@ -220,7 +188,7 @@ func TestTheDocumentIsGenerated(t *testing.T) {
 func TestTheRuntimeUserCanDoNoHarm(t *testing.T) {
 	t.Parallel()
 	site := frappetest.New(t)
-	provision(t, provisioner(t, site))
+	provision(t, provisioner(t, site), "bare")
 	c := clientOf(t, site, "sync@prm.test", "PMM Sync Agent")
 	ctx := context.Background()
 	if _, err := c.Insert(ctx, "PMM Partner", "partner_key", map[string]any{"partner_key": "meridian", "partner_name": "Meridian"}); err != nil {
