@@ -207,6 +207,9 @@ type Assessment struct {
 	Samples   []Sample
 	Missing   []Missing // what stands between the partner and each next level
 	Signals   []Signal
+	// Collected tells what was found on each item of the sample, or on the
+	// escalated project; nil until evidence is collected.
+	Collected []Collection `json:",omitempty"`
 	Gaps      []evidence.Gap
 	Coverage  []evidence.Coverage
 	Pack      PackID
