@@ -269,6 +269,20 @@ func (s *Store) List(ctx context.Context, partner string, state State, limit int
 	return qs, s.fail("list outbox", err)
 }
 
+// OpenChanges returns the partner's changes of one doctype that are not sent yet,
+// parked ones included, in the order in which they are to be sent.
+func (s *Store) OpenChanges(ctx context.Context, partner, doctype string) ([]plan.Change, error) {
+	qs, err := query(ctx, s.read, scanQueued, selectQueued+`WHERE state IN ('waiting', 'parked') AND partner = $1 AND doctype = $2 ORDER BY seq`, partner, doctype)
+	if err != nil {
+		return nil, s.fail("read open changes of "+partner, err)
+	}
+	out := make([]plan.Change, len(qs))
+	for i, q := range qs {
+		out[i] = q.Change
+	}
+	return out, nil
+}
+
 // Requeue makes open changes due at once, with their attempts counted anew. It
 // fails with ErrNotFound, and changes nothing, when one of them is not open.
 func (s *Store) Requeue(ctx context.Context, ids ...int64) error {
