@@ -92,6 +92,34 @@ func (c *Case) assessed(a Audit) bool {
 	return false
 }
 
+// Collecting returns the audits and escalations for which evidence is collected
+// and written down, sorted: an audit from the day it is scheduled until its
+// outcome is decided, On Hold included, and an escalation whose project is known
+// until it ends. Only those that have an assessment which nobody finalised.
+func (c *Case) Collecting() []string {
+	var out []string
+	add := func(record string) {
+		if a, ok := c.Targeted[record]; ok && a.Key != "" && !c.Finalised[a.Key] {
+			out = append(out, record)
+		}
+	}
+	for _, a := range c.Audits {
+		if a.Kind == KindReaudit && a.Escalation != "" {
+			continue
+		}
+		if a.Status == AuditOnHold && !a.ScheduledSince.IsZero() || a.Status != AuditRequested && c.assessed(a) {
+			add(a.Name)
+		}
+	}
+	for _, e := range c.Escalations {
+		if !e.Ended() && e.Project != "" {
+			add(e.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (c *Case) done(k rules.Kind, t rules.Target) bool {
 	return c.Finalised[rules.AssessmentKey(c.Key, k, c.Today, t)]
 }
