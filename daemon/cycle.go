@@ -99,7 +99,7 @@ func (d *Daemon) Plan(ctx context.Context, key string, now time.Time, people pro
 	if err != nil {
 		return nil, fmt.Errorf("read alerts: %w", err)
 	}
-	known, err := d.o.Store.Known(ctx, key)
+	known, err := d.knows(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read what the PRM holds: %w", err)
 	}
@@ -170,7 +170,7 @@ func (d *Daemon) conclude(ctx context.Context, p *Partner, now time.Time, people
 	if err != nil {
 		return nil, fmt.Errorf("read alerts: %w", err)
 	}
-	known, err := d.o.Store.Known(ctx, key)
+	known, err := d.knows(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read what the PRM holds: %w", err)
 	}
@@ -183,7 +183,7 @@ func (d *Daemon) conclude(ctx context.Context, p *Partner, now time.Time, people
 		return nil, fmt.Errorf("change brake: %w", err)
 	}
 	if held {
-		_, made := lookup(known)(plan.DoctypePartner, key)
+		_, made := lookup(known.records)(plan.DoctypePartner, key)
 		w.changes = passing(w.changes, made)
 	}
 	if _, err := d.o.Store.CommitAssessment(ctx, store.Judgement{
@@ -211,27 +211,71 @@ type wantedNow struct {
 }
 
 // wanted runs the programme over what was judged and plans the writes.
-func (d *Daemon) wanted(ctx context.Context, p *Partner, now time.Time, people programme.Input, sites []plan.SiteFacts, judged Judged, open []store.Episode, known []plan.Known) (wantedNow, error) {
+func (d *Daemon) wanted(ctx context.Context, p *Partner, now time.Time, people programme.Input, sites []plan.SiteFacts, judged Judged, open []store.Episode, known knownNow) (wantedNow, error) {
 	w := wantedNow{assessments: slices.Clone(judged.Assessments)}
 	c := d.caseOf(p.Facts.Key, now, &people, judged.Assessments[0])
-	if k, was := lookup(known)(plan.DoctypePartner, p.Facts.Key); was && !c.Known && k.Written.Before(people.AsOf) {
+	if k, was := lookup(known.records)(plan.DoctypePartner, p.Facts.Key); was && !c.Known && k.Written.Before(people.AsOf) {
 		c.Gone = true
 	}
 	more, err := d.targeted(ctx, p, &c, judged, people)
 	if err != nil {
 		return w, err
 	}
+	collected := collect(&c, &judged.Snapshot, more)
 	w.assessments = append(w.assessments, more...)
 	w.out = d.follow(&c, sites, open)
 	zone := d.prmZone(ctx)
-	find := withPeople(known, &c, people.AsOf)
+	find := withPeople(known.records, &c, people.AsOf)
 	in := plan.Input{
 		Now: now, Zone: zone, Partner: p.Facts, Sites: sites, Standing: w.out.standing, Assessments: unfinished(w.assessments, &c), Alerts: w.out.shown,
+		Collected: collected,
+	}
+	if len(collected) > 0 {
+		in.Captured = known.captured()
 	}
 	records := once(append(plan.Wanted(in), plan.Programme(&c, zone, find)...))
-	w.records = len(records)
-	w.changes = plan.Diff(records, find, now)
+	w.records = len(records) + len(known.captures)
+	w.changes = append(plan.Diff(records, find, now), known.captures...)
 	return w, nil
+}
+
+// knownNow is what the PRM holds for a partner, and the captures of evidence on
+// their way to it: those are never planned anew, as what they captured may have
+// changed since.
+type knownNow struct {
+	records  []plan.Known
+	captures []plan.Change
+}
+
+// knows reads the captures first: one that is delivered meanwhile is then in both
+// and not in neither.
+func (d *Daemon) knows(ctx context.Context, key string) (k knownNow, err error) {
+	if k.captures, err = d.o.Store.OpenChanges(ctx, key, plan.DoctypeEvidence); err != nil {
+		return k, err
+	}
+	if k.records, err = d.o.Store.Known(ctx, key); err != nil || len(k.captures) == 0 {
+		return k, err
+	}
+	find := lookup(k.records)
+	k.captures = slices.DeleteFunc(k.captures, func(c plan.Change) bool {
+		_, there := find(c.Doctype, c.Name)
+		return there
+	})
+	return k, nil
+}
+
+// captured are the captures of evidence, delivered or not.
+func (k knownNow) captured() []plan.Known {
+	var out []plan.Known
+	for _, r := range k.records {
+		if r.Doctype == plan.DoctypeEvidence {
+			out = append(out, r)
+		}
+	}
+	for _, c := range k.captures {
+		out = append(out, plan.Known{Doctype: c.Doctype, Key: c.Name, Name: c.Name, Fields: c.Fields, Written: c.Planned})
+	}
+	return out
 }
 
 // lookup finds known records; the values come back from JSON.

@@ -81,6 +81,24 @@ func (d *Daemon) targeted(ctx context.Context, p *Partner, c *programme.Case, ju
 	return out, nil
 }
 
+// collect gathers the evidence of the audits and escalations for which it is
+// written down, and says in the assessments just made what was found.
+func collect(c *programme.Case, snap *evidence.Snapshot, made []rules.Assessment) []plan.Collected {
+	var out []plan.Collected
+	for _, record := range c.Collecting() {
+		a := c.Targeted[record]
+		pieces, items := rules.Collect(snap, a)
+		for i := range made {
+			if made[i].Key == a.Key {
+				made[i].Collected, a.Collected = items, items
+				c.Targeted[record] = a
+			}
+		}
+		out = append(out, plan.Collected{Assessment: a, Pieces: pieces, Deleted: snap.Deletions})
+	}
+	return out
+}
+
 // frozen returns an audit's sample. Its seed is drawn once and kept before
 // anything is drawn with it; the sample is the one that the last assessment
 // holds, as long as it is the one that the seed gave.

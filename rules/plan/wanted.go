@@ -37,6 +37,11 @@ type Input struct {
 	Standing    programme.Standing
 	Assessments []rules.Assessment // Continuous first
 	Alerts      []programme.Alert
+	// Collected is the evidence of the partner's audits and escalations.
+	Collected []Collected
+	// Captured are the partner's PMM Evidence records: those that the PRM holds
+	// and those on their way to it.
+	Captured []Known
 }
 
 // PartnerFacts is what the configuration says of a partner.
@@ -72,8 +77,15 @@ func Wanted(in Input) []Record {
 	for _, s := range in.Sites {
 		out = append(out, site(in, s))
 	}
+	var rows []Record
+	notes := map[string]string{}
+	for _, c := range in.Collected {
+		found, note := Evidence(in, c)
+		rows = append(rows, found...)
+		notes[c.Assessment.Key] = note
+	}
 	for _, a := range in.Assessments {
-		out = append(out, assessment(in, a))
+		out = append(out, assessment(in, a, notes[a.Key]))
 		for _, v := range a.Metrics {
 			if r, ok := snapshot(in, v); ok {
 				out = append(out, r)
@@ -83,7 +95,7 @@ func Wanted(in Input) []Record {
 	for _, a := range in.Alerts {
 		out = append(out, alert(in, a))
 	}
-	return out
+	return append(out, rows...)
 }
 
 // key joins parts to a document name: lower case, ASCII, at most 140
@@ -225,7 +237,7 @@ func site(in Input, s SiteFacts) Record {
 	}
 }
 
-func assessment(in Input, a rules.Assessment) Record {
+func assessment(in Input, a rules.Assessment, note string) Record {
 	var met, missed, unknown int
 	results := make([]map[string]any, 0, len(a.Verdicts))
 	for _, v := range inOrder(a.Verdicts) {
@@ -247,8 +259,8 @@ func assessment(in Input, a rules.Assessment) Record {
 	f := map[string]any{
 		"title": Data(title(in, a)), "status": "Ready", "target_level": a.Target.Level, "level_range": levelRange(a), "level_low": a.LevelLow, "level_high": a.LevelHigh,
 		"met": met, "not_met": missed, "unknown": unknown, "period_from": date(from), "period_to": date(to), "cutoff": orNull(Datetime(a.Cutoff, in.Zone)),
-		"rule_set": Data(fmt.Sprintf("%s %s (%.12s)", a.Pack.Name, a.Pack.Version, a.Pack.SHA256)), "summary": Lines(summary(a, met, missed, unknown), 500),
-		"results": results, "samples": samples(a), "sample_note": Lines(sampleNote(a), 500),
+		"rule_set": Data(fmt.Sprintf("%s %s (%.12s)", a.Pack.Name, a.Pack.Version, a.Pack.SHA256)), "summary": Lines(strings.TrimSpace(summary(a, met, missed, unknown)+" "+note), 500),
+		"results": results, "samples": samples(a), "sample_note": Lines(strings.TrimSpace(sampleNote(a)+"\n"+collectedNote(a)), 2000),
 	}
 	once := map[string]any{"assessment_key": a.Key, "partner": in.Partner.Key, "kind": string(a.Kind)}
 	switch a.Kind {
@@ -340,6 +352,7 @@ func samples(a rules.Assessment) []map[string]any {
 	return out
 }
 
+// sampleNote says how the sample was drawn.
 func sampleNote(a rules.Assessment) string {
 	var lines []string
 	for _, s := range a.Samples {
