@@ -22,7 +22,7 @@ import (
 
 type auditCmd struct {
 	List      auditListCmd      `cmd:"" help:"List the audits: state, date, findings, what is to be put right."`
-	Show      auditShowCmd      `cmd:"" help:"Show one audit: attendance, NCs with their dates, what is missed."`
+	Show      auditShowCmd      `cmd:"" help:"Show one audit: attendance, NCs with their dates, what is missed, the evidence."`
 	Readiness auditReadinessCmd `cmd:"" help:"Show what a partner still needs for a level, by department."`
 	Sample    auditSampleCmd    `cmd:"" help:"Show how an audit's sample was drawn, and repeat the draw."`
 }
@@ -129,6 +129,12 @@ type auditJSON struct {
 	Flags      []string        `json:"flags"`
 	NCs        []ncJSON        `json:"ncs"`
 	Undecided  []undecidedJSON `json:"findings_to_decide"`
+}
+
+// auditShowJSON is one audit with its evidence.
+type auditShowJSON struct {
+	auditJSON
+	gathered
 }
 
 type ncJSON struct {
@@ -240,7 +246,16 @@ func programmeTable(p process, header ...any) table.Writer {
 
 type auditShowCmd struct {
 	ID   string `arg:"" help:"The audit, as ADT-0001."`
+	All  bool   `help:"Print all records of the evidence, not the first 20."`
 	JSON bool   `help:"Print one JSON document." name:"json"`
+}
+
+// Help is shown by --help.
+func (auditShowCmd) Help() string {
+	return `For each item of the sample it says what evidence was found, what is lacking and how
+to bring it. The records of the evidence follow, those first that a person should
+look at: missing, changed since they were captured, entered later than dated, or
+produced after the evidence was frozen.`
 }
 
 // Run shows one audit.
@@ -255,8 +270,16 @@ func (s auditShowCmd) Run(p process) error {
 		return err
 	}
 	out := auditOut(&c, a)
+	as := c.Targeted[a.Name]
+	if a.Kind == programme.KindReaudit && a.Escalation != "" {
+		as = c.Targeted[a.Escalation] // a re-audit is judged by its escalation's
+	}
+	found, err := d.evidenceOf(p, a.Partner, as)
+	if err != nil {
+		return err
+	}
 	if s.JSON {
-		return writeJSON(p.stdout, out)
+		return writeJSON(p.stdout, auditShowJSON{out, found})
 	}
 	fmt.Fprintf(p.stdout, "%s  %s  %s  level %s  %s  on %s\n", out.Name, out.Partner, out.Kind, level(out.Level), out.Status, cmp.Or(out.On.String(), "no date"))
 	fmt.Fprintf(p.stdout, "Outcome %s; proposed %s: %s\n", out.Outcome, cmp.Or(out.Proposed, "none"), out.Because)
@@ -277,6 +300,7 @@ func (s auditShowCmd) Run(p process) error {
 		}
 		t.Render()
 	}
+	found.print(p, as, s.All)
 	return nil
 }
 

@@ -37,6 +37,12 @@ type escalationJSON struct {
 	Checklist []escalationItem `json:"checklist"`
 }
 
+// escalationShowJSON is one escalation with its evidence.
+type escalationShowJSON struct {
+	escalationJSON
+	gathered
+}
+
 type effectJSON struct {
 	Awarded   int    `json:"awarded"`
 	Effective int    `json:"effective"`
@@ -123,6 +129,7 @@ func (l escalationListCmd) Run(p process) error {
 
 type escalationShowCmd struct {
 	ID   string `arg:"" help:"The escalation, as ESC-00001."`
+	All  bool   `help:"Print all records of the evidence, not the first 20."`
 	JSON bool   `help:"Print one JSON document." name:"json"`
 }
 
@@ -142,10 +149,15 @@ func (s escalationShowCmd) Run(p process) error {
 			return err
 		}
 		out := escalationOut(&c, e)
+		found, err := d.evidenceOf(p, e.Partner, c.Targeted[e.Name])
+		if err != nil {
+			return err
+		}
 		if s.JSON {
-			return writeJSON(p.stdout, out)
+			return writeJSON(p.stdout, escalationShowJSON{out, found})
 		}
 		s.print(p, out)
+		found.print(p, c.Targeted[e.Name], s.All)
 		return nil
 	}
 	return usage(fmt.Errorf("escalation %s is not among those last read from the PRM; see prmsync escalation list", s.ID))
