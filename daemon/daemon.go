@@ -238,6 +238,14 @@ func (d *Daemon) Keys() []string {
 	return append([]string(nil), d.order...)
 }
 
+// Name returns a partner's name, "" for one that is not configured.
+func (d *Daemon) Name(key string) string {
+	if p, _, ok := d.partner(key); ok {
+		return p.Facts.Name
+	}
+	return ""
+}
+
 // Ready reports whether the daemon could work: its store answers and it has
 // seen the PRM at least once. A partner's outage is no unreadiness.
 func (d *Daemon) Ready(ctx context.Context) error {

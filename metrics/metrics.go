@@ -224,6 +224,20 @@ func (s *Set) SetSite(partner, site string, st Site) {
 	p.Sites[site] = st
 }
 
+// Partner returns what is shown of a partner, and false when nothing is yet.
+// What it holds is shared: look, do not change.
+func (s *Set) Partner(key string) (Partner, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.partners[key]
+	if !ok {
+		return Partner{}, false
+	}
+	out := *p
+	out.Sites = maps.Clone(p.Sites)
+	return out, true
+}
+
 // Keep drops every partner that is not named, and every site of those named
 // that is not listed with it: what was removed from the configuration ends.
 func (s *Set) Keep(sites map[string][]string) {

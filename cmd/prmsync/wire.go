@@ -134,7 +134,9 @@ func build(ctx context.Context, st *store.Store, o worksOptions) (*works, error)
 
 // pages are what a person sees in a browser.
 func (w *works) pages(log *slog.Logger) (http.Handler, error) {
-	return pages.New(pages.Options{Store: w.store, Links: w.judge.links, Keys: w.daemon.Keys, Version: versionText(), Now: time.Now, Logger: log})
+	return pages.New(pages.Options{
+		Store: w.store, Live: w.metrics.Partner, Links: w.judge.links, Keys: w.daemon.Keys, Name: w.daemon.Name, Version: versionText(), Now: time.Now, Logger: log,
+	})
 }
 
 // Close drops connections.
