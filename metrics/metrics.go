@@ -32,7 +32,6 @@ type Metric struct {
 const (
 	lPartner    = "partner"
 	lSite       = "site"
-	lStream     = "stream"
 	lCriterion  = "criterion"
 	lDepartment = "department"
 	lOutcome    = "outcome"
@@ -85,8 +84,8 @@ func byName() map[string]Metric {
 		{Name: "prmsync_site_errors_total", Help: "Failed exchanges with the site by kind.", Type: "counter", Labels: []string{lPartner, lSite, lKind}},
 		{Name: "prmsync_site_breaker_open", Help: "Whether the site is left alone for a while after repeated failures: 1 or 0.", Type: "gauge", Labels: []string{lPartner, lSite}},
 		{Name: "prmsync_site_gaps", Help: "Streams of the site that cannot be seen, by kind of gap.", Type: "gauge", Labels: []string{lPartner, lSite, lKind}},
-		{Name: "prmsync_stream_last_success_timestamp_seconds", Help: "Last complete read of the stream.", Type: "gauge", Unit: "seconds", Labels: []string{lPartner, lSite, lStream}},
-		{Name: "prmsync_stream_rows", Help: "Records of the stream that are held.", Type: "gauge", Labels: []string{lPartner, lSite, lStream}},
+		{Name: "prmsync_site_oldest_stream_timestamp_seconds", Help: "Last complete read of that stream of the site that was read longest ago.", Type: "gauge", Unit: "seconds", Labels: []string{lPartner, lSite}},
+		{Name: "prmsync_site_rows", Help: "Records of the site that are held.", Type: "gauge", Labels: []string{lPartner, lSite}},
 
 		{Name: "prmsync_outbox_changes", Help: "Changes that wait to be written to the PRM.", Type: "gauge"},
 		{Name: "prmsync_outbox_parked", Help: "Changes that wait for a person.", Type: "gauge"},
@@ -407,14 +406,20 @@ func (s *Set) site(put putter, partner, site string, st Site, a rules.Assessment
 	for kind, n := range gaps {
 		put("prmsync_site_gaps", float64(n), partner, site, kind)
 	}
+	// Not one series for each of the forty streams: the site's page lists them.
+	rows, oldest := 0, time.Time{}
 	for _, c := range a.Coverage {
 		if c.Site != site {
 			continue
 		}
-		put("prmsync_stream_rows", float64(c.Rows), partner, site, c.Stream)
-		if !c.LastSuccess.IsZero() {
-			put("prmsync_stream_last_success_timestamp_seconds", seconds(c.LastSuccess), partner, site, c.Stream)
+		rows += c.Rows
+		if t := c.LastSuccess; !t.IsZero() && (oldest.IsZero() || t.Before(oldest)) {
+			oldest = t
 		}
+	}
+	put("prmsync_site_rows", float64(rows), partner, site)
+	if !oldest.IsZero() {
+		put("prmsync_site_oldest_stream_timestamp_seconds", seconds(oldest), partner, site)
 	}
 }
 

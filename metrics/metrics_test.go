@@ -40,8 +40,11 @@ func partner() metrics.Partner {
 				{Metric: measure.SLA, Period: week("2026-W47"), Has: true, Value: 75, Numerator: 3, Denominator: 4, Counts: map[string]float64{"open_and_late": 2}},
 				{Metric: measure.SLA, Period: week("2026-W40"), Timeliness: measure.Never},
 			},
-			Gaps:     []evidence.Gap{{Site: "erp", Stream: "Task", Kind: evidence.Forbidden}},
-			Coverage: []evidence.Coverage{{Site: "erp", Stream: "Project", Rows: 7, LastSuccess: asOf}},
+			Gaps: []evidence.Gap{{Site: "erp", Stream: "Task", Kind: evidence.Forbidden}},
+			Coverage: []evidence.Coverage{
+				{Site: "erp", Stream: "Project", Rows: 7, LastSuccess: asOf}, {Site: "erp", Stream: "Task", Rows: 5, LastSuccess: asOf.Add(-time.Hour)},
+				{Site: "crm", Stream: "Lead", Rows: 9, LastSuccess: asOf.Add(-2 * time.Hour)},
+			},
 		},
 		Alerts: []programme.Alert{{Rule: "site_down", Severity: programme.Critical, Firing: true}, {Rule: "drift", Severity: programme.Info}},
 		Sites:  map[string]metrics.Site{"erp": {Up: true, KeyAccepted: true, LastSuccess: asOf, Errors: map[string]int64{"timeout": 2}}},
@@ -75,10 +78,16 @@ prmsync_alert_firing{partner="acme",rule="site_down",severity="Critical"} 1
 # HELP prmsync_site_gaps Streams of the site that cannot be seen, by kind of gap.
 # TYPE prmsync_site_gaps gauge
 prmsync_site_gaps{kind="Forbidden",partner="acme",site="erp"} 1
+# HELP prmsync_site_rows Records of the site that are held.
+# TYPE prmsync_site_rows gauge
+prmsync_site_rows{partner="acme",site="erp"} 12
+# HELP prmsync_site_oldest_stream_timestamp_seconds Last complete read of that stream of the site that was read longest ago.
+# TYPE prmsync_site_oldest_stream_timestamp_seconds gauge
+prmsync_site_oldest_stream_timestamp_seconds{partner="acme",site="erp"} 1.7955072e+09
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want),
 		"prmsync_tasks_overdue_ratio", "prmsync_sla_fulfilled_ratio", "prmsync_criterion_outcome",
-		"prmsync_reports_missing", "prmsync_alert_firing", "prmsync_site_gaps"); err != nil {
+		"prmsync_reports_missing", "prmsync_alert_firing", "prmsync_site_gaps", "prmsync_site_rows", "prmsync_site_oldest_stream_timestamp_seconds"); err != nil {
 		t.Error(err)
 	}
 	set.Keep(map[string][]string{})

@@ -346,7 +346,7 @@ func TestMetricsOfACycle(t *testing.T) {
 	}
 	for _, name := range []string{
 		"prmsync_tasks_overdue_ratio", "prmsync_sla_fulfilled_ratio", "prmsync_criterion_outcome",
-		"prmsync_store_bytes", "prmsync_store_free_bytes", "prmsync_stream_last_success_timestamp_seconds", "prmsync_site_last_success_timestamp_seconds",
+		"prmsync_store_bytes", "prmsync_store_free_bytes", "prmsync_site_oldest_stream_timestamp_seconds", "prmsync_site_last_success_timestamp_seconds",
 	} {
 		if n, err := testutil.GatherAndCount(w.registry, name); err != nil || n == 0 {
 			t.Errorf("%s has %d series (%v)", name, n, err)
