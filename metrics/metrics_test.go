@@ -42,7 +42,8 @@ func partner() metrics.Partner {
 			},
 			Gaps: []evidence.Gap{{Site: "erp", Stream: "Task", Kind: evidence.Forbidden}},
 			Coverage: []evidence.Coverage{
-				{Site: "erp", Stream: "Project", Rows: 7, LastSuccess: asOf}, {Site: "erp", Stream: "Task", Rows: 5, LastSuccess: asOf.Add(-time.Hour)},
+				{Site: "erp", Stream: "Project", Rows: 7, LastSuccess: asOf},
+				{Site: "erp", Stream: "Task", Rows: 5, LastSuccess: asOf.Add(-time.Hour)},
 				{Site: "crm", Stream: "Lead", Rows: 9, LastSuccess: asOf.Add(-2 * time.Hour)},
 			},
 		},
