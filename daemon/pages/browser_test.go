@@ -59,9 +59,11 @@ func start(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// --no-sandbox: it may be root that runs the tests; only our own pages are opened.
-	cmd := exec.CommandContext(t.Context(), "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--no-first-run", "--user-data-dir="+profile, "--remote-debugging-pipe")
+	args := []string{"--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" + profile, "--remote-debugging-pipe"}
+	if os.Getuid() == 0 {
+		args = append(args, "--no-sandbox") // Chromium gives root none; only our own pages are opened
+	}
+	cmd := exec.CommandContext(t.Context(), "chromium", args...)
 	cmd.ExtraFiles = []*os.File{toR, fromW} // 3 and 4
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
