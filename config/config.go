@@ -44,7 +44,37 @@ type PRM struct {
 	ProvisionAPISecret  Secret
 	Deployment          Deployment
 	AllowPrivateNetwork bool
+	Intake              []Intake // further doctypes in which customers ask for help
 }
+
+// Intake maps a doctype of the PRM, such as a feedback form or what a customer
+// portal keeps, to requests for an escalation. The fields are names in it; all
+// but Partner may be empty.
+type Intake struct {
+	Doctype string
+	Since   time.Time // records created on earlier days are left alone; UTC midnight of a civil date
+	// Where holds the values that a record must have to be a request, by field.
+	Where map[string]string
+	// Partner names the field with the partner: its key or own record on the PRM,
+	// or the name or mail domain that the customer wrote.
+	Partner  string
+	Customer string
+	Contact  string
+	Email    string
+	Project  string // as the customer calls it
+	Stage    string // Sales, Implementation or Support; other values count as none
+	Source   IntakeSource
+}
+
+// IntakeSource says where the requests of an intake come from.
+type IntakeSource string
+
+// The sources.
+const (
+	FormSource   IntakeSource = "form"   // the feedback form of the partner listing
+	PortalSource IntakeSource = "portal" // the customer portal
+	OtherSource  IntakeSource = "other"
+)
 
 // Deployment says which doctypes the PRM brings.
 type Deployment string
@@ -167,7 +197,7 @@ func Load(ctx context.Context, env envconfig.Lookuper, needs Needs) (Config, err
 
 	f := &reader{path: c.Settings.ConfigPath, env: e, errs: &errs}
 	doc := f.document(needs)
-	c.PRM.Deployment, c.PRM.AllowPrivateNetwork = doc.prm.Deployment, doc.prm.AllowPrivateNetwork
+	c.PRM.Deployment, c.PRM.AllowPrivateNetwork, c.PRM.Intake = doc.prm.Deployment, doc.prm.AllowPrivateNetwork, doc.prm.Intake
 	c.PRM.URL = e.prmAddress(c.PRM.URL, c.PRM.AllowPrivateNetwork, needs)
 	c.Policy = doc.policy
 	c.Partners = doc.partners

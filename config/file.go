@@ -15,7 +15,7 @@ import (
 
 // document is what the file says.
 type document struct {
-	prm      PRM // deployment and private network only
+	prm      PRM // deployment, private network and intake only
 	policy   Policy
 	partners []Partner
 }
@@ -32,6 +32,20 @@ var documentKeys = []field[document]{
 var prmKeys = []field[PRM]{
 	{key: "deployment", fallback: "bare", meaning: "bare (provision creates every doctype) or press (a site with frappe/press)", read: func(r *reader, v value, p *PRM) { word(r, v, &p.Deployment, Bare, Press) }},
 	{key: "allow_private_network", fallback: "false", meaning: "the PRM may have a loopback or private address, and plain http", read: func(r *reader, v value, p *PRM) { r.truth(v, &p.AllowPrivateNetwork) }},
+	{key: "intake", meaning: "further doctypes of the PRM in which customers ask for help; each record becomes one Partner Escalation", read: func(r *reader, v value, p *PRM) { p.Intake = r.intake(v) }},
+}
+
+var intakeKeys = []field[Intake]{
+	{key: "doctype", required: true, meaning: "the doctype, such as that of a feedback form or a customer portal; the runtime user must be allowed to read it", read: func(r *reader, v value, i *Intake) { i.Doctype = r.doctype(v) }},
+	{key: "since", required: true, meaning: "records created before this date are left alone, as in 2026-11-01", read: func(r *reader, v value, i *Intake) { r.date(v, &i.Since) }},
+	{key: "partner", required: true, meaning: "field with the partner: its key or own record on the PRM, or the name or mail domain that the customer wrote", read: func(r *reader, v value, i *Intake) { i.Partner = r.fieldname(v) }},
+	{key: "where", meaning: "values that a record must have to be a request, by field; without it every record is one", read: func(r *reader, v value, i *Intake) { i.Where = r.where(v) }},
+	{key: "customer", meaning: "field with the customer's company; without it the contact's name", read: func(r *reader, v value, i *Intake) { i.Customer = r.fieldname(v) }},
+	{key: "contact", meaning: "field with the contact's name", read: func(r *reader, v value, i *Intake) { i.Contact = r.fieldname(v) }},
+	{key: "email", meaning: "field with the contact's address", read: func(r *reader, v value, i *Intake) { i.Email = r.fieldname(v) }},
+	{key: "project", meaning: "field with the project as the customer calls it", read: func(r *reader, v value, i *Intake) { i.Project = r.fieldname(v) }},
+	{key: "stage", meaning: "field that holds Sales, Implementation or Support", read: func(r *reader, v value, i *Intake) { i.Stage = r.fieldname(v) }},
+	{key: "source", fallback: "other", meaning: "what the escalation names as its source: form (of the partner listing), portal or other", read: func(r *reader, v value, i *Intake) { word(r, v, &i.Source, FormSource, PortalSource, OtherSource) }},
 }
 
 var policyKeys = []field[Policy]{
@@ -114,6 +128,7 @@ type Key struct {
 func Keys() []Key {
 	var out []Key
 	out = append(out, describe("prm.", prmKeys)...)
+	out = append(out, describe("prm.intake[].", intakeKeys)...)
 	for _, k := range describe("policy.", policyKeys) {
 		out = append(out, k)
 		switch k.Path {
@@ -214,6 +229,94 @@ func (r *reader) engagement(v value, p *Policy) {
 		r.count(pair.value, 1, 366, inDays, &days)
 		p.EngagementDays[tier] = days
 	}
+}
+
+// ownDoctypes are read in any case: mapped again, a request would count twice.
+var ownDoctypes = []string{"PMM Escalation Request", "Partner Escalation"}
+
+func (r *reader) intake(v value) []Intake {
+	var out []Intake
+	first := make(map[string]int) // doctype → line
+	for _, item := range r.items(v) {
+		var i Intake
+		read(r, item, intakeKeys, &i)
+		line, _ := item.position()
+		switch at, ok := first[i.Doctype]; {
+		case i.Doctype == "":
+		case slices.ContainsFunc(ownDoctypes, func(own string) bool { return strings.EqualFold(own, i.Doctype) }):
+			r.wrong(value{node: item.node, key: "doctype"}, i.Doctype+" is read without being named here", "take it out")
+		case ok:
+			r.wrong(value{node: item.node, key: "doctype"}, fmt.Sprintf("%s stands here twice, first in line %d", i.Doctype, at), "keep one of them")
+		default:
+			first[i.Doctype] = line
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+var (
+	doctypeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 _-]{0,60}$`)
+	fieldName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+)
+
+func (r *reader) doctype(v value) string {
+	text, ok := r.text(v)
+	if ok && !doctypeName.MatchString(text) {
+		r.wrong(v, shown(text)+" is not the name of a doctype", "write it as the PRM shows it, as in Partner Feedback")
+		return ""
+	}
+	return text
+}
+
+func (r *reader) fieldname(v value) string {
+	text, ok := r.text(v)
+	if ok && !fieldName.MatchString(text) {
+		r.wrong(v, shown(text)+" is not a field's name", "write the name, not the label, as in partner_name")
+		return ""
+	}
+	return text
+}
+
+func (r *reader) date(v value, into *time.Time) {
+	text, ok := r.text(v)
+	if !ok {
+		return
+	}
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		r.wrong(v, shown(text)+" is not a date", "write it as in 2026-11-01")
+		return
+	}
+	*into = t
+}
+
+// where reads values by field: texts, whole numbers, and true or false for a
+// checked box.
+func (r *reader) where(v value) map[string]string {
+	out := make(map[string]string)
+	for _, p := range r.pairs(v, 0) {
+		if !fieldName.MatchString(p.key) {
+			r.wrong(value{node: p.name, key: shownKey(p.key)}, "it is not a field's name", "write the name, not the label, as in kind")
+			continue
+		}
+		if _, ok := out[p.key]; ok {
+			if !p.merged {
+				r.wrong(value{node: p.name, key: p.key}, "this key stands here twice", "keep one of them")
+			}
+			continue
+		}
+		if _, ok := r.bare(p.node).(*ast.BoolNode); ok {
+			checked := false
+			r.truth(p.value, &checked)
+			out[p.key] = map[bool]string{false: "0", true: "1"}[checked]
+			continue
+		}
+		if text, ok := r.scalar(p.value, "Complaint"); ok {
+			out[p.key] = text
+		}
+	}
+	return out
 }
 
 func (r *reader) partners(v value) []Partner {

@@ -1,8 +1,11 @@
 package daemon_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -22,15 +25,16 @@ import (
 )
 
 // life is a partner's life on a real PRM with a clock that the test moves: what
-// people do goes through the PRM's own permissions.
+// people do goes over REST, and through the PRM's own permissions.
 type life struct {
 	t       *testing.T
 	site    *frappetest.Site
-	manager frappetest.Person
+	manager *frappe.Client // the partner manager's
 	store   *store.Store
 	daemon  *daemon.Daemon
 	judge   *scripted
 	options daemon.Options
+	central *prm.PRM
 
 	mu  sync.Mutex
 	now time.Time
@@ -139,8 +143,7 @@ func newLife(t *testing.T, policy programme.Policy) *life {
 		t.Fatal(err)
 	}
 	agent := client("agent@prm.test", "PMM Sync Agent")
-	l.site.AddUser("manager@prm.test", "Partner Manager")
-	l.manager = l.site.As("manager@prm.test")
+	l.manager = client("manager@prm.test", "Partner Manager")
 	for _, tier := range programme.DefaultTiers() {
 		if _, err := l.site.Insert("Partner Tier", map[string]any{"title": tier.Name, "enabled": 1, "target_in_usd": tier.TargetUSD, "target_in_inr": tier.TargetINR, "pmm_required": tier.PMMRequired}); err != nil {
 			t.Fatal(err)
@@ -156,7 +159,8 @@ func newLife(t *testing.T, policy programme.Policy) *life {
 	for id, level := range levels {
 		criteria = append(criteria, plan.CriterionFacts{ID: id, Title: id, Level: level, Department: evidence.Implementation, Severity: rules.SeverityNC, Method: "Automatic"})
 	}
-	l.options = daemon.Options{Store: st, PRM: central{prm.New(agent, "bare"), l.clock}, Judge: l.judge, Clock: l.clock, Version: "test", Criteria: criteria, Programme: policy}
+	l.central = prm.New(agent, "bare")
+	l.options = daemon.Options{Store: st, PRM: central{l.central, l.clock}, Judge: l.judge, Clock: l.clock, Version: "test", Criteria: criteria, Programme: policy}
 	l.start()
 	l.cycle()
 	l.person("PMM Partner", "vale", map[string]any{"awarded_pmm": 5, "awarded_tier": "Gold"})
@@ -232,18 +236,43 @@ func (l *life) on(date string) {
 // person does something as the partner manager.
 func (l *life) person(doctype, name string, values map[string]any) {
 	l.t.Helper()
-	if err := l.manager.Set(doctype, name, values); err != nil {
+	if _, _, err := l.manager.UpdateMerged(l.t.Context(), doctype, name, func(frappe.Doc) (map[string]any, error) { return values, nil }); err != nil {
 		l.t.Fatalf("%s %s: %v", doctype, name, err)
 	}
 }
 
 func (l *life) create(doctype string, values map[string]any) string {
 	l.t.Helper()
-	name, err := l.manager.Insert(doctype, values)
+	in, err := l.manager.Insert(l.t.Context(), doctype, "", values)
 	if err != nil {
 		l.t.Fatalf("%s: %v", doctype, err)
 	}
-	return name
+	return in.Name
+}
+
+// ask fills in the web form as a customer does, whom the PRM does not know.
+func (l *life) ask() {
+	l.t.Helper()
+	form, err := json.Marshal(map[string]any{"web_form": "raise-an-escalation", "data": map[string]any{
+		"customer": "Kranz", "contact_name": "A. Kranz", "contact_email": "a@kranz.example", "partner_text": "Vale GmbH", "project_text": "the rollout",
+		"stage": "Implementation", "what_happened": "It stands still.",
+	}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodPost, l.site.URL()+"/api/method/frappe.website.doctype.web_form.web_form.accept", bytes.NewReader(form))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		l.t.Fatalf("the web form answers %s", resp.Status)
+	}
 }
 
 func (l *life) wants(doctype, name string, want map[string]any) {
@@ -378,11 +407,7 @@ func (l *life) sample(key string) []string {
 // completed re-audit.
 func (l *life) escalate(criterion string) (escalation, nc string) {
 	l.t.Helper()
-	if _, err := l.site.Insert("PMM Escalation Request", map[string]any{
-		"customer": "Kranz", "contact_name": "A. Kranz", "contact_email": "a@kranz.example", "partner_text": "Vale GmbH", "project_text": "the rollout", "stage": "Implementation", "what_happened": "It stands still.",
-	}); err != nil {
-		l.t.Fatal(err)
-	}
+	l.ask()
 	l.on("2026-10-02")
 	l.cycle()
 	escs := l.names("Partner Escalation")

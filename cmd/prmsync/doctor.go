@@ -10,6 +10,7 @@ import (
 	"github.com/prmsync/prmsync/config"
 	"github.com/prmsync/prmsync/connector/frappe"
 	"github.com/prmsync/prmsync/connector/partnersite"
+	"github.com/prmsync/prmsync/connector/prm"
 	"github.com/prmsync/prmsync/internal/demo"
 )
 
@@ -26,7 +27,10 @@ type doctorCmd struct {
 func (doctorCmd) Help() string {
 	return `Asks each site whether it answers, who the key is, what it may not read and which
 criteria that costs, what it may do and should not, where the mapping does not
-fit, and what a poll will cost. Sends GET requests alone and keeps nothing.
+fit, and what a poll will cost. Where the file maps doctypes of the PRM in
+prm.intake, it looks with the runtime user's key whether they fit; what does not
+is printed after the sites, or with --json on stderr. Sends GET requests alone
+and keeps nothing.
 
 Exit code 3 says that something degrades the judgement, 1 that a site cannot be
 read at all.`
@@ -36,7 +40,7 @@ var errSiteFailed = errors.New("a site cannot be read; see above")
 
 // Run examines sites.
 func (c doctorCmd) Run(p process) error {
-	partners, closeAll, err := c.partners(p)
+	partners, central, closeAll, err := c.partners(p)
 	if err != nil {
 		return err
 	}
@@ -83,6 +87,11 @@ func (c doctorCmd) Run(p process) error {
 			return err
 		}
 	}
+	if unfit, err := c.intake(p, central); err != nil {
+		return err
+	} else if unfit && worst == partnersite.OK {
+		worst = partnersite.Degraded
+	}
 	switch worst {
 	case partnersite.Failed:
 		return errSiteFailed
@@ -93,41 +102,70 @@ func (c doctorCmd) Run(p process) error {
 	}
 }
 
-// partners are those to examine.
-func (c doctorCmd) partners(p process) ([]config.Partner, func(), error) {
+// intake says what of the mapped doctypes of the PRM does not fit.
+func (c doctorCmd) intake(p process, central config.PRM) (unfit bool, err error) {
+	if len(central.Intake) == 0 || c.SuggestMapping {
+		return false, nil
+	}
+	if central.URL == "" || central.APIKey.Reveal() == "" || central.APISecret.Reveal() == "" {
+		fmt.Fprintln(p.stderr, "prm.intake was not examined: set PRMSYNC_PRM_URL, PRMSYNC_PRM_API_KEY and PRMSYNC_PRM_API_SECRET")
+		return false, nil
+	}
+	client, err := prmClient(central, central.APIKey, central.APISecret, p.quiet())
+	if err != nil {
+		return false, err
+	}
+	defer client.Close()
+	found, err := prm.VerifyIntake(p.ctx, client, central.Intake)
+	if err != nil {
+		return false, fmt.Errorf("PRM: %w", err)
+	}
+	out := p.stdout
+	if c.JSON {
+		out = p.stderr
+	}
+	for _, f := range found {
+		fmt.Fprintln(out, f)
+	}
+	return len(found) > 0, nil
+}
+
+// partners are those to examine, and the PRM of the file.
+func (c doctorCmd) partners(p process) ([]config.Partner, config.PRM, func(), error) {
 	nothing := func() {}
+	none := config.PRM{}
 	if c.URL != "" && c.Data != "" {
-		return nil, nothing, usage(errors.New("--url and --data exclude each other"))
+		return nil, none, nothing, usage(errors.New("--url and --data exclude each other"))
 	}
 	if c.URL == "" && c.Data == "" {
 		cfg, err := config.Load(p.ctx, p.env, config.Needs{Partners: true})
 		if err != nil {
-			return nil, nothing, usage(err)
+			return nil, none, nothing, usage(err)
 		}
 		if err := knownPartners(cfg, c.Partner...); err != nil {
-			return nil, nothing, err
+			return nil, none, nothing, err
 		}
 		if len(c.Partner) > 0 {
 			cfg.Partners = slices.DeleteFunc(cfg.Partners, func(q config.Partner) bool { return !slices.Contains(c.Partner, q.Key) })
 		}
-		return cfg.Partners, nothing, nil
+		return cfg.Partners, cfg.PRM, nothing, nil
 	}
 	every, err := config.ParseSchedule("@hourly")
 	if err != nil {
-		return nil, nothing, err
+		return nil, none, nothing, err
 	}
 	if c.Data != "" {
 		m, err := demo.ServeFolder(c.Data)
 		if err != nil {
-			return nil, nothing, usage(err)
+			return nil, none, nothing, usage(err)
 		}
-		return []config.Partner{memberConfig(m, every)}, m.Close, nil
+		return []config.Partner{memberConfig(m, every)}, none, m.Close, nil
 	}
 	cfg, err := config.Load(p.ctx, p.env, config.Needs{Site: true})
 	if err != nil {
-		return nil, nothing, usage(err)
+		return nil, none, nothing, usage(err)
 	}
-	return []config.Partner{urlPartner(c.URL, c.Private, cfg.Settings, every)}, nothing, nil
+	return []config.Partner{urlPartner(c.URL, c.Private, cfg.Settings, every)}, none, nothing, nil
 }
 
 // urlPartner is a partner of one site that no configuration names.

@@ -292,7 +292,13 @@ func certified(snap *evidence.Snapshot, people programme.Input) {
 			Remedy: "set PRMSYNC_PRM_URL and the runtime user's key",
 		})
 	}
-	snap.Gaps = append(snap.Gaps, people.Gaps...)
+	for _, g := range people.Gaps {
+		// Of other doctypes of the PRM no verdict takes evidence, and partners' sites
+		// have doctypes of the same names.
+		if g.Stream == "Partner Certificate" {
+			snap.Gaps = append(snap.Gaps, g)
+		}
+	}
 	if !people.AsOf.IsZero() && !slices.ContainsFunc(people.Gaps, func(g evidence.Gap) bool { return g.Stream == "Partner Certificate" }) {
 		snap.Coverage = append(snap.Coverage, evidence.Coverage{
 			Site: "prm", Stream: "Partner Certificate", Rows: len(snap.Certificates), LastSuccess: people.AsOf, LastComplete: people.AsOf, Complete: true,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/prmsync/prmsync/config"
+	"github.com/prmsync/prmsync/connector/prm"
 	"github.com/prmsync/prmsync/connector/prm/schema"
 )
 
@@ -106,8 +107,8 @@ type provisionVerifyCmd struct {
 // Help is shown by --help.
 func (provisionVerifyCmd) Help() string {
 	return `Looks with the runtime user's key (PRMSYNC_PRM_API_KEY and _API_SECRET), since it
-is that user who writes later, and changes nothing. Exit code 3 says that
-something is missing; a right too many is a warning alone.`
+is that user who writes later, and changes nothing. Doctypes that the file maps in
+prm.intake are compared too. Exit code 3 says that something is missing; a right too many is a warning alone.`
 }
 
 // Run compares the PRM with what is needed, as the runtime user sees it.
@@ -125,6 +126,11 @@ func (c provisionVerifyCmd) Run(p process) error {
 	if err != nil {
 		return err
 	}
+	unfit, err := prm.VerifyIntake(p.ctx, client, cfg.PRM.Intake)
+	if err != nil {
+		return err
+	}
+	found = append(found, unfit...)
 	missing := 0
 	for _, f := range found {
 		if !f.Warning {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,23 @@ func TestVerifySeesThePRMAsTheRuntimeUser(t *testing.T) {
 	}
 	if got := verify(exitOK); !strings.Contains(got, "0 missing") {
 		t.Errorf("after provisioning: %s", got)
+	}
+	// What the file maps is compared too, by doctor as well.
+	text := string(mustRead(t, vars["PRMSYNC_CONFIG"]))
+	mapped := strings.Replace(text, "prm: {", "prm: {intake: [{doctype: PMM Contribution, since: 2026-01-01, partner: partner, customer: firm}], ", 1)
+	if err := os.WriteFile(vars["PRMSYNC_CONFIG"], []byte(mapped), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const unfit = "PMM Contribution.firm: prm.intake reads it as customer"
+	if got := verify(exitNotMet); !strings.Contains(got, unfit) {
+		t.Errorf("with a mapping that does not fit: %s", got)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"doctor", "--partner", world.Members[0].Key}, envconfig.MapLookuper(vars), &stdout, &stderr); code != exitNotMet || !strings.Contains(stdout.String(), unfit) {
+		t.Errorf("doctor = %d: %s%s", code, &stdout, &stderr)
+	}
+	if err := os.WriteFile(vars["PRMSYNC_CONFIG"], []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if err := world.PRM.Revoke("PMM Site", "PMM Sync Agent"); err != nil {
 		t.Fatal(err)

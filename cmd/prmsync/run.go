@@ -134,6 +134,7 @@ func (w *works) reload(p process, central *frappe.Client, log *slog.Logger) {
 		return
 	}
 	w.partners = cfg.Partners
+	w.prm.prm.SetIntake(cfg.PRM.Intake)
 	for _, c := range old {
 		c.Close()
 	}

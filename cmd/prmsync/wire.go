@@ -105,7 +105,7 @@ func build(ctx context.Context, st *store.Store, o worksOptions) (*works, error)
 	}
 	w.prm = &centralSite{judge: w.judge, now: o.clock}
 	if o.prm != nil {
-		w.prm.prm = prm.New(o.prm, string(o.config.PRM.Deployment))
+		w.prm.prm = prm.New(o.prm, string(o.config.PRM.Deployment), o.config.PRM.Intake...)
 	}
 	partners, err := w.partnersOf(ctx, o)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prmsync/prmsync/config"
 	"github.com/prmsync/prmsync/connector/frappe"
 )
 
@@ -19,13 +20,23 @@ type PRM struct {
 	zone *time.Location
 
 	readMu sync.Mutex
+	intake []config.Intake
 	held   map[string]*held // by doctype; nil before the first read
 	reads  int
 }
 
-// New returns the PRM behind the client. It sends nothing.
-func New(c *frappe.Client, deployment string) *PRM {
-	return &PRM{c: c, deployment: deployment}
+// New returns the PRM behind the client. It sends nothing. intake are the
+// doctypes beside the web form in which customers ask for help.
+func New(c *frappe.Client, deployment string, intake ...config.Intake) *PRM {
+	return &PRM{c: c, deployment: deployment, intake: intake}
+}
+
+// SetIntake replaces the doctypes in which customers ask for help; the next read
+// reads everything anew.
+func (p *PRM) SetIntake(intake []config.Intake) {
+	p.readMu.Lock()
+	defer p.readMu.Unlock()
+	p.intake, p.reads = intake, 0
 }
 
 // Zone returns the zone of the PRM's naive times, asked once.

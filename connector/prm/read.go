@@ -29,6 +29,7 @@ const (
 // stream is one doctype that people write on the PRM.
 type stream struct {
 	doctype string
+	key     string // what it is held by, where that is not the doctype
 	fields  []string
 	filters []frappe.Filter
 	// child is a table read along whenever a row of the doctype is new.
@@ -36,6 +37,8 @@ type stream struct {
 	childFields  []string
 	childFilters []frappe.Filter
 }
+
+func (s stream) name() string { return cmp.Or(s.key, s.doctype) }
 
 var streams = []stream{
 	{doctype: "PMM Partner", fields: []string{
@@ -99,24 +102,35 @@ func (p *PRM) Read(ctx context.Context, _ programme.Input) (programme.Input, err
 	p.readMu.Lock()
 	defer p.readMu.Unlock()
 	whole := p.held == nil || p.reads%wholeEvery == 0
-	next := make(map[string]*held, len(streams))
-	for _, s := range streams {
+	all := p.streams()
+	next := make(map[string]*held, len(all))
+	for _, s := range all {
 		h, err := p.follow(ctx, s, whole, zone)
 		if err != nil {
 			return programme.Input{}, fmt.Errorf("read %s on the PRM: %w", s.doctype, err)
 		}
-		next[s.doctype] = h
+		next[s.name()] = h
 	}
 	p.held = next
 	p.reads++
 	return p.input(zone), nil
 }
 
+// streams are all that is read: what every PRM has, and what the configuration
+// maps.
+func (p *PRM) streams() []stream {
+	out := slices.Clone(streams)
+	for _, i := range p.intake {
+		out = append(out, intakeStream(i))
+	}
+	return out
+}
+
 // follow brings one stream up to date. What is held already is left alone, so
 // that a read that fails half way loses nothing.
 func (p *PRM) follow(ctx context.Context, s stream, whole bool, zone *time.Location) (*held, error) {
 	h := &held{rows: map[string]frappe.Doc{}}
-	old := p.held[s.doctype]
+	old := p.held[s.name()]
 	if !whole && old != nil && len(old.gaps) == 0 {
 		h.rows, h.child, h.cursor = maps.Clone(old.rows), old.child, old.cursor
 	}
@@ -171,8 +185,8 @@ func (p *PRM) unread(doctype string, err error) (*held, error) {
 }
 
 // each yields a stream's rows by name, so that equal data gives equal input.
-func (p *PRM) each(doctype string, take func(d frappe.Doc)) {
-	h := p.held[doctype]
+func (p *PRM) each(stream string, take func(d frappe.Doc)) {
+	h := p.held[stream]
 	for _, name := range slices.Sorted(maps.Keys(h.rows)) {
 		take(h.rows[name])
 	}
@@ -291,6 +305,9 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 			Created: when(d, "creation"), Customer: d.Text("customer"), Contact: d.Text("contact_name"), Project: d.Text("project_text"), Stage: d.Text("stage"),
 		})
 	})
+	for _, i := range p.intake {
+		in.Requests = append(in.Requests, p.requests(i, team, when)...)
+	}
 	p.each("PMM Alert", func(d frappe.Doc) {
 		if s := (programme.Snooze{Alert: d.Name(), Acknowledged: d.Bool("acknowledged"), Until: day(d, "snooze_until")}); s.Acknowledged || !s.Until.IsZero() {
 			in.Snoozes = append(in.Snoozes, s)
@@ -307,8 +324,8 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 			Ref: evidence.Ref{Site: "prm", Doctype: "Event", Name: e.Name()},
 		})
 	}
-	for _, s := range streams {
-		in.Gaps = append(in.Gaps, p.held[s.doctype].gaps...)
+	for _, s := range p.streams() {
+		in.Gaps = append(in.Gaps, p.held[s.name()].gaps...)
 	}
 	return in
 }

@@ -168,10 +168,7 @@ func request(c *programme.Case, zone *time.Location, r programme.Request) (Recor
 	if r.Escalation != "" || r.Status == "Rejected" {
 		return Record{}, false
 	}
-	source := "Partner Listing Form"
-	if doctype != DoctypeRequest {
-		source = "Other"
-	}
+	source := cmp.Or(r.Source, "Partner Listing Form")
 	return Record{
 		Doctype: DoctypeEscalation, Key: r.Key(), KeyField: "source_key", Partner: c.Key, Kind: Outcome, InsertOnly: true,
 		Reason: "escalation asked for in " + r.Name,

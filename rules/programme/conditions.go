@@ -2,6 +2,8 @@ package programme
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -445,11 +447,20 @@ func Taken(es []Escalation, r Request) bool {
 	return slices.ContainsFunc(es, func(e Escalation) bool { return e.SourceKey != "" && e.SourceKey == r.Key() })
 }
 
+// keyLimit is how long a text of a Data field can be.
+const keyLimit = 140
+
 // Key is the source key of the escalation that the request becomes: its name,
-// with its doctype where that is not the web form's.
+// with its doctype where that is not the web form's. What is too long ends in a
+// digest, so that keys stay different.
 func (r Request) Key() string {
 	if r.Doctype == "" || r.Doctype == doctypeRequest {
 		return r.Name
 	}
-	return r.Doctype + "/" + r.Name
+	key := r.Doctype + "/" + r.Name
+	if len(key) <= keyLimit {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return strings.ToValidUTF8(key[:keyLimit-13], "") + "-" + hex.EncodeToString(sum[:6])
 }

@@ -47,7 +47,7 @@ var covered = []struct{ rows, what, code, test string }{
 	{"S79 S115", "who must attend a re-audit", "rules/programme/audit.go:Roles", "rules/programme/edges_test.go:TestGuards"},
 	{"S81", "one assessment for each escalation", "rules/judge.go:AssessmentKey", "rules/programme/edges_test.go:TestEdge28ReopenedHasAnAssessmentOfItsOwn"},
 	{"S98", "the web form's request becomes one escalation", "rules/plan/wanted_programme.go:request", "daemon/follow_test.go:TestLifeOfAnEscalation"},
-	{"S99", "a request of another doctype has a key of its own (only the web form is read so far)", "rules/programme/conditions.go:Key", "rules/programme/coverage_test.go:TestRequestsOfOtherDoctypesKeepApart"},
+	{"S99", "what a portal or another form of the PRM keeps becomes one escalation too", "connector/prm/intake.go:requests", "daemon/follow_intake_test.go:TestRequestsOfAPortalBecomeEscalations"},
 	{"S102", "none sits without a next step", "rules/programme/escalation.go:Waiting", "rules/programme/clock_test.go:TestWaitingCountsWorkingDays"},
 	{"S103 S155 S158 S159 S161", "cases 1 and 2 after the due date; silent cases for people", "rules/programme/downgrade.go:Downgrade", "rules/programme/downgrade_test.go:TestDowngradeTruthTable"},
 	{"S104 S160 S162", "the tier in force follows the level", "rules/programme/tier.go:EffectiveTier", "rules/programme/edges_test.go:TestCasesWithTiers"},
@@ -165,6 +165,11 @@ func TestRequestsOfOtherDoctypesKeepApart(t *testing.T) {
 	form, portal := programmeRequest("R-1", ""), programmeRequest("R-1", "Portal Complaint")
 	if form.Key() == portal.Key() || form.Key() != "R-1" {
 		t.Errorf("keys %q and %q", form.Key(), portal.Key())
+	}
+	long := strings.Repeat("n", 139)
+	a, b := programmeRequest(long+"a", "Portal Complaint"), programmeRequest(long+"b", "Portal Complaint")
+	if a.Key() == b.Key() || len(a.Key()) > 140 || len(b.Key()) > 140 {
+		t.Errorf("long keys %q and %q", a.Key(), b.Key())
 	}
 }
 

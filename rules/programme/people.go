@@ -156,7 +156,8 @@ type Escalation struct {
 	Reopened int
 }
 
-// Request is one `PMM Escalation Request` from the web form.
+// Request is what a customer wrote to ask for help: a `PMM Escalation Request`
+// from the web form, or a record of a doctype that the configuration maps.
 type Request struct {
 	Name       string
 	Partner    string // set by people; "" from the form
@@ -172,6 +173,8 @@ type Request struct {
 	// Doctype is where the request stands; "" is PMM Escalation Request. A mapped
 	// feedback form has its own, and its name then tells requests apart.
 	Doctype string
+	// Source is the escalation's, as the PRM's options are; "" is the web form's.
+	Source string
 }
 
 // Contact is one engagement with a partner: an Event, a call, an audit.

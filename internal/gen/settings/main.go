@@ -77,6 +77,14 @@ variable ` + "`NAME`" + `, the file named by ` + "`NAME_FILE`" + `, or the syste
 Addresses are ` + "`https://host`" + `; plain http, loopback and private addresses only where
 ` + "`allow_private_network`" + ` says so. One site belongs to one partner.
 
+Customers ask for help in the web form that ` + "`provision`" + ` makes. Where a feedback
+form or a customer portal keeps such requests in a doctype of its own,
+` + "`prm.intake`" + ` names it and the fields to read: each record becomes one
+` + "`Partner Escalation`" + `, once, under the key ` + "`DOCTYPE/NAME`" + `. A record that fits no
+partner, or several, raises an alert instead; it becomes an escalation when
+somebody corrects it. The runtime user needs the right to read the doctype;
+` + "`prmsync doctor`" + ` and ` + "`prmsync provision verify`" + ` say what does not fit.
+
 ` + "```yaml" + `
 ` + example + "```\n")
 	return b.Bytes()
@@ -85,6 +93,13 @@ Addresses are ` + "`https://host`" + `; plain http, loopback and private address
 // example names the keys that most files need.
 const example = `prm:
   deployment: bare
+  intake:                    # only where customers also ask elsewhere on the PRM
+    - doctype: Partner Feedback
+      since: 2026-11-01
+      where: {kind: Complaint}
+      partner: partner
+      customer: company
+      email: email
 policy:
   stale_after: 24h
   retention: 36 months
