@@ -23,8 +23,10 @@ func (d Doc) Has(key string) bool { return d[key] != nil }
 
 // Text returns a string as it came, a number in its shortest form, and "" for
 // anything else.
-func (d Doc) Text(key string) string {
-	switch v := d[key].(type) {
+func (d Doc) Text(key string) string { return text(d[key]) }
+
+func text(v any) string {
+	switch v := v.(type) {
 	case string:
 		return v
 	case float64:
@@ -45,9 +47,11 @@ func (d Doc) Name() string { return d.Text("name") }
 func (d Doc) Modified() string { return d.Text("modified") }
 
 // Float returns a finite number; a text that reads as one counts.
-func (d Doc) Float(key string) (float64, bool) {
+func (d Doc) Float(key string) (float64, bool) { return float(d[key]) }
+
+func float(v any) (float64, bool) {
 	var f float64
-	switch v := d[key].(type) {
+	switch v := v.(type) {
 	case float64:
 		f = v
 	case bool:
@@ -69,8 +73,10 @@ func (d Doc) Float(key string) (float64, bool) {
 }
 
 // Int returns a whole number within ±2^53; a fraction is not one.
-func (d Doc) Int(key string) (int64, bool) {
-	f, ok := d.Float(key)
+func (d Doc) Int(key string) (int64, bool) { return whole(d[key]) }
+
+func whole(v any) (int64, bool) {
+	f, ok := float(v)
 	if !ok || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
 		return 0, false
 	}
@@ -79,8 +85,10 @@ func (d Doc) Int(key string) (int64, bool) {
 
 // Bool reads a Check: true for any number but 0, for true, and for the texts
 // "1" and "true".
-func (d Doc) Bool(key string) bool {
-	switch v := d[key].(type) {
+func (d Doc) Bool(key string) bool { return check(d[key]) }
+
+func check(v any) bool {
+	switch v := v.(type) {
 	case bool:
 		return v
 	case float64:

@@ -2,6 +2,7 @@ package frappe
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -158,47 +159,90 @@ func (c *Client) Forget(doctype string) {
 	c.mu.Unlock()
 }
 
+// wireMeta names what is kept of an answer that may be half a megabyte; the rest
+// is skipped and never built. Values are any because they are foreign.
+type wireMeta struct {
+	Name         any `json:"name"`
+	Module       any `json:"module"`
+	Autoname     any `json:"autoname"`
+	Modified     any `json:"modified"`
+	Custom       any `json:"custom"`
+	Single       any `json:"issingle"`
+	Table        any `json:"istable"`
+	Submittable  any `json:"is_submittable"`
+	TrackChanges any `json:"track_changes"`
+	Virtual      any `json:"is_virtual"`
+	Fields       []wireField
+	Permissions  []wirePermission
+}
+
+type wireField struct {
+	Name      any `json:"fieldname"`
+	Label     any `json:"label"`
+	Type      any `json:"fieldtype"`
+	Options   any `json:"options"`
+	Permlevel any `json:"permlevel"`
+	Required  any `json:"reqd"`
+	Unique    any `json:"unique"`
+	Hidden    any `json:"hidden"`
+	ReadOnly  any `json:"read_only"`
+	Custom    any `json:"is_custom_field"`
+}
+
+type wirePermission struct {
+	Role      any `json:"role"`
+	Permlevel any `json:"permlevel"`
+	IfOwner   any `json:"if_owner"`
+	Read      any `json:"read"`
+	Write     any `json:"write"`
+	Create    any `json:"create"`
+	Delete    any `json:"delete"`
+}
+
 func decodeMeta(body []byte, doctype string) (*Meta, error) {
-	v, err := decodeUnder(body, "docs")
-	if err != nil {
+	if _, err := weigh(body); err != nil {
 		return nil, err
 	}
-	docs := Doc{"docs": v}.Rows("docs")
-	if len(docs) == 0 {
+	var outer struct{ Docs []wireMeta }
+	if err := json.Unmarshal(body, &outer); err != nil {
+		return nil, err
+	}
+	if len(outer.Docs) == 0 {
 		return nil, errShape
 	}
-	m := metaOf(docs[0])
+	m := metaOf(&outer.Docs[0])
 	if !strings.EqualFold(m.Name, doctype) {
 		return nil, errShape
 	}
 	m.Children = map[string]*Meta{}
-	for _, d := range docs[1:] {
-		child := metaOf(d)
+	for i := range outer.Docs[1:] {
+		child := metaOf(&outer.Docs[1+i])
 		m.Children[child.Name] = child
 	}
 	return m, nil
 }
 
-func metaOf(d Doc) *Meta {
+func metaOf(d *wireMeta) *Meta {
 	m := &Meta{
-		Name: d.Name(), Module: d.Text("module"), Autoname: d.Text("autoname"), Modified: d.Modified(),
-		Custom: d.Bool("custom"), Single: d.Bool("issingle"), Table: d.Bool("istable"),
-		Submittable: d.Bool("is_submittable"), TrackChanges: d.Bool("track_changes"), Virtual: d.Bool("is_virtual"),
+		Name: text(d.Name), Module: text(d.Module), Autoname: text(d.Autoname), Modified: text(d.Modified),
+		Custom: check(d.Custom), Single: check(d.Single), Table: check(d.Table),
+		Submittable: check(d.Submittable), TrackChanges: check(d.TrackChanges), Virtual: check(d.Virtual),
+		Fields: make([]Field, len(d.Fields)), Permissions: make([]Permission, len(d.Permissions)),
 	}
-	for _, f := range d.Rows("fields") {
-		level, _ := f.Int("permlevel")
-		m.Fields = append(m.Fields, Field{
-			Name: f.Text("fieldname"), Label: f.Text("label"), Type: f.Text("fieldtype"), Options: f.Text("options"),
-			Permlevel: int(level), Required: f.Bool("reqd"), Unique: f.Bool("unique"), Hidden: f.Bool("hidden"), ReadOnly: f.Bool("read_only"),
-			Custom: f.Bool("is_custom_field"),
-		})
+	for i, f := range d.Fields {
+		level, _ := whole(f.Permlevel)
+		m.Fields[i] = Field{
+			Name: text(f.Name), Label: text(f.Label), Type: text(f.Type), Options: text(f.Options),
+			Permlevel: int(level), Required: check(f.Required), Unique: check(f.Unique), Hidden: check(f.Hidden), ReadOnly: check(f.ReadOnly),
+			Custom: check(f.Custom),
+		}
 	}
-	for _, p := range d.Rows("permissions") {
-		level, _ := p.Int("permlevel")
-		m.Permissions = append(m.Permissions, Permission{
-			Role: p.Text("role"), Permlevel: int(level), IfOwner: p.Bool("if_owner"),
-			Read: p.Bool("read"), Write: p.Bool("write"), Create: p.Bool("create"), Delete: p.Bool("delete"),
-		})
+	for i, p := range d.Permissions {
+		level, _ := whole(p.Permlevel)
+		m.Permissions[i] = Permission{
+			Role: text(p.Role), Permlevel: int(level), IfOwner: check(p.IfOwner),
+			Read: check(p.Read), Write: check(p.Write), Create: check(p.Create), Delete: check(p.Delete),
+		}
 	}
 	return m
 }
