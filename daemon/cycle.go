@@ -53,6 +53,9 @@ func (d *Daemon) Cycle(ctx context.Context, key string) (err error) {
 	if p.Clock != nil {
 		now = p.Clock()
 	}
+	// Reading waits for sites, so many read at once; judging works.
+	d.judging <- struct{}{}
+	defer func() { <-d.judging }()
 	judged, err := d.o.Judge.Assess(ctx, key, now, people)
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)

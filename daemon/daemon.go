@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -111,7 +112,7 @@ type Options struct {
 	Clock   func() time.Time // nil is time.Now
 	Version string
 
-	Workers     int           // partners in work at once; 0 is 8
+	Workers     int           // partners read at once; 0 is 8
 	Drain       time.Duration // time to finish after the end was asked for; 0 is 10 s
 	ChangeBrake float64       // share of verdicts that may flip within a day; 0 is no brake
 	Poor        programme.Poor
@@ -145,6 +146,8 @@ type Daemon struct {
 	wake      chan struct{} // the schedule may have changed
 	deliverMu sync.Mutex    // one delivery at a time
 
+	judging chan struct{} // a slot for each processor: evidence fills memory
+
 	brakeMu  sync.Mutex // one comparison of the fleet at a time
 	swings   map[string]swing
 	released time.Time // when a person last let changes pass, as far as swings know
@@ -156,6 +159,7 @@ func New(o Options, partners []Partner) (*Daemon, error) {
 		return nil, errors.New("daemon: store, PRM and judge are required")
 	}
 	d := &Daemon{o: o, log: o.Logger, now: o.Clock, locks: map[string]*sync.Mutex{}, wake: make(chan struct{}, 1), reloadOK: true}
+	d.judging = make(chan struct{}, runtime.GOMAXPROCS(0))
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -34,6 +35,11 @@ that PRMSYNC_CONFIG names; docs/settings.md lists them.`
 
 // Run runs the daemon.
 func (runCmd) Run(p process) error {
+	if _, ok := p.env.Lookup("GOGC"); !ok {
+		// It sleeps most of the time and shares small machines: memory is dearer
+		// here than the tenth of processor time that this costs.
+		debug.SetGCPercent(50)
+	}
 	cfg, err := config.Load(p.ctx, p.env, config.Needs{PRM: true, Partners: true})
 	if err != nil {
 		return usage(err)
