@@ -225,6 +225,9 @@ func (s *Site) DeleteRaw(doctype, name string) error {
 			ct.unlink(c)
 		}
 	}
+	if schemaTypes[doctype] {
+		s.forget("")
+	}
 	return nil
 }
 

@@ -200,6 +200,11 @@ func (s *Site) application(q *session) (any, error) {
 	if err := q.authenticate(); err != nil {
 		return nil, err
 	}
+	if s.apiGuard != nil {
+		if err := s.apiGuard(q); err != nil {
+			return nil, err
+		}
+	}
 	path := q.req.URL.Path
 	switch {
 	case q.method == http.MethodOptions:

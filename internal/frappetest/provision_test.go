@@ -358,3 +358,42 @@ func TestProvisioning(t *testing.T) {
 		}
 	}
 }
+
+// TestPressShutsItsDoor: only desk users get past /api/, but for a few methods.
+func TestPressShutsItsDoor(t *testing.T) {
+	t.Parallel()
+	s := prmSite(t, frappetest.V15, "press")
+	provision(t, s, "press")
+	s.AddRole("Partner Portal")
+	if err := s.Set("Role", "Partner Portal", map[string]any{"desk_access": 0}); err != nil {
+		t.Fatal(err)
+	}
+	key, secret := s.AddUser("boss@partner.example", "Partner Portal", "Press User")
+	token := key + ":" + secret
+	for _, path := range []string{"/api/resource/Partner Audit", "/api/method/frappe.client.get_count?doctype=Partner Audit", "/?cmd=frappe.client.get_list"} {
+		if st, text := get(t, s, token, path); st != 401 || !strings.Contains(text, "Access not allowed for this URL") {
+			t.Errorf("a website user, %s: %d %.200s", path, st, text)
+		}
+	}
+	for _, who := range []string{"", token} {
+		if st, text := get(t, s, who, "/api/method/ping"); st != 200 {
+			t.Errorf("ping: %d %.200s", st, text)
+		}
+	}
+	form := map[string]any{"web_form": "raise-an-escalation", "data": map[string]any{
+		"customer": "Buyer Ltd", "contact_name": "Bea", "contact_email": "bea@buyer.example", "partner_text": "Meridian", "what_happened": "Nothing works",
+	}}
+	if st, text := call(t, s, "", http.MethodPost, "/api/method/frappe.website.doctype.web_form.web_form.accept", form); st != 200 {
+		t.Errorf("a guest's web form: %d %.300s", st, text)
+	}
+	// Desk access makes a desk user, with a key to /api/ at once.
+	if err := s.Set("Role", "Partner Portal", map[string]any{"desk_access": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if st, text := get(t, s, token, "/api/resource/Partner Audit"); st != 200 {
+		t.Errorf("a desk user: %d %.200s", st, text)
+	}
+	if u := s.Doc("User", "boss@partner.example")["user_type"]; u != "System User" {
+		t.Errorf("user_type %v after the role got desk access", u)
+	}
+}

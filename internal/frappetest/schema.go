@@ -32,7 +32,7 @@ func init() {
 		"Custom Field":    {autoname: nameCustomField, validate: validateCustomField},
 		"Property Setter": {autoname: namePropertySetter, validate: validatePropertySetter},
 		"Custom DocPerm":  {},
-		"Role":            {validate: validateRole},
+		"Role":            {validate: validateRole, onUpdate: updateRole},
 		"User":            {autoname: nameUser, validate: validateUser, onUpdate: updateUser},
 		"Module Def":      {validate: validateModule},
 		"Number Card":     {autoname: nameNumberCard, validate: validateNumberCard},
@@ -479,6 +479,32 @@ func validatePropertySetter(d *document) error {
 func validateRole(d *document) error {
 	if slices.Contains([]string{"Administrator", "Guest", "All", "Desk User"}, d.name()) && d.is("disabled") {
 		return d.q.throw("ValidationError", "Standard roles cannot be disabled")
+	}
+	return nil
+}
+
+// updateRole makes desk users of the role's users, or the reverse.
+func updateRole(d *document) error {
+	if d.isNew || d.before == nil || d.is("desk_access") == d.before.is("desk_access") {
+		return nil
+	}
+	q := d.q
+	t, users := q.site.table("Has Role"), q.site.table("User")
+	for _, r := range t.matching("role", d.name()) {
+		user := users.find(t.str(r, "parent"))
+		if user == nil || user.name == "Administrator" || user.name == "Guest" {
+			continue
+		}
+		typ := "Website User"
+		for _, other := range t.matching("parent", user.name) {
+			role := t.str(other, "role")
+			if role == d.name() && d.is("desk_access") || role != d.name() && isTrue(q.value("Role", role, "desk_access")) {
+				typ = "System User"
+			}
+		}
+		if err := q.store("User", user, users.with(user, map[string]any{"user_type": typ})); err != nil {
+			return err
+		}
 	}
 	return nil
 }

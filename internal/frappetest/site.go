@@ -60,7 +60,8 @@ type Site struct {
 	tracing  bool            // allow_error_traceback
 	bare     bool            // no web server before the app server
 	sids     map[string]string
-	versions rawJSON // answer of get_versions, when a folder gave one
+	apiGuard func(q *session) error // an app's hook after authentication, nil: none
+	versions rawJSON                // answer of get_versions, when a folder gave one
 	lastNow  time.Time
 	hashes   uint64
 	asOf     string
