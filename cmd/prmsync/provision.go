@@ -91,9 +91,9 @@ func (c provisionApplyCmd) print(p process, r schema.Result, prefix string) erro
 			fmt.Fprintln(p.stdout, i)
 		}
 	}
-	format := "%d to create, %d to change, %d unchanged, %d left to people, %d not on this version, %d refused\n"
+	format := "%d to create, %d to change, %d unchanged, %d left to people, %d skipped, %d refused\n"
 	if prefix != "" {
-		format = prefix + "%d created, %d changed, %d unchanged, %d left to people, %d not on this version, %d refused\n"
+		format = prefix + "%d created, %d changed, %d unchanged, %d left to people, %d skipped, %d refused\n"
 	}
 	_, err := fmt.Fprintf(p.stdout, format,
 		r.Count(schema.Create), r.Count(schema.Change), r.Count(schema.Unchanged), r.Count(schema.Left), r.Count(schema.Skipped), r.Count(schema.Cannot))

@@ -133,7 +133,7 @@ func TestAStepThatIsRefusedKeepsTheVersionBack(t *testing.T) {
 	t.Parallel()
 	site := frappetest.New(t)
 	c := provisioner(t, site)
-	heal := site.Break(frappetest.Fault{Method: "POST", Path: "/api/resource/Number Card", Status: 417, ExcType: "ValidationError", Times: 1})
+	heal := site.Break(frappetest.Fault{Method: "POST", Path: "/api/resource/Number Card", Status: 417, ExcType: "ValidationError", Times: 9})
 	res := provision(t, c, "bare")
 	heal()
 	refused := 0
@@ -154,5 +154,42 @@ func TestAStepThatIsRefusedKeepsTheVersionBack(t *testing.T) {
 	provision(t, c, "bare")
 	if v := site.Doc("PMM Sync Status", "PMM Sync Status")["schema_version"]; text(v) != schema.Load().Version {
 		t.Errorf("the version is %v after all was settled", v)
+	}
+}
+
+// TestAStepWaitsForWhatComesAfterIt: connections name fields of other doctypes,
+// and people can delete those.
+func TestAStepWaitsForWhatComesAfterIt(t *testing.T) {
+	t.Parallel()
+	site := frappetest.New(t)
+	c := provisioner(t, site)
+	provision(t, c, "bare")
+	want := stateOf(site, "bare")
+	if err := site.Delete("Custom Field", "Partner Audit-custom_pmm_partner"); err != nil {
+		t.Fatal(err)
+	}
+	if err := site.SetSilently("DocType", "PMM Partner", map[string]any{"search_fields": ""}); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range provision(t, c, "bare").Items {
+		if i.Verb == schema.Cannot {
+			t.Errorf("%s", i)
+		}
+	}
+	if diff := cmp.Diff(want, stateOf(site, "bare")); diff != "" {
+		t.Errorf("after one run (-want +got):\n%s", diff)
+	}
+}
+
+// TestNoFormWithoutItsRole: the web form alone needs Website Manager.
+func TestNoFormWithoutItsRole(t *testing.T) {
+	t.Parallel()
+	site := frappetest.New(t)
+	c := clientOf(t, site, "p@prm.test", "System Manager", "Workspace Manager")
+	if i := item(t, provision(t, c, "bare"), "Web Form", "raise-an-escalation"); i.Verb != schema.Skipped || !strings.Contains(i.Reason, "Website Manager") {
+		t.Errorf("the form: %s", i)
+	}
+	if v := site.Doc("PMM Sync Status", "PMM Sync Status")["schema_version"]; text(v) != schema.Load().Version {
+		t.Errorf("the version is %v, want all else to count as done", v)
 	}
 }

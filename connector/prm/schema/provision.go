@@ -40,9 +40,10 @@ func (r Result) Count(v Verb) int {
 
 // Provision compares the PRM with the schema and, unless DryRun, makes and
 // changes what differs, in order. It may be run again at any time and after any
-// interruption. A step that the site refuses is an item with Cannot; the steps
-// after it are tried all the same, but the schema version is not written. The
-// error is one that ends the run: no answer, a refused key, a missing role.
+// interruption. A step that the site refuses is tried again after all others; if
+// it is refused still, it is an item with Cannot and the schema version is not
+// written. The error is one that ends the run: no answer, a refused key, a
+// missing role.
 func Provision(ctx context.Context, c *frappe.Client, o Options) (Result, error) {
 	s := Load()
 	r := &run{c: c, o: o, s: s, steps: s.For(o.Deployment)}
@@ -52,21 +53,42 @@ func Provision(ctx context.Context, c *frappe.Client, o Options) (Result, error)
 	if err := r.suits(ctx); err != nil {
 		return Result{}, err
 	}
-	steps := r.steps
 	res := Result{Version: s.Version}
-	for i, st := range steps {
+	refused := map[int]Step{} // by position among the items
+	try := func(st Step) (Item, error) {
 		item, err := r.step(ctx, st)
-		if err != nil {
-			if ends(err) {
-				return res, fmt.Errorf("%s %s: %w", st.Doctype, st.Name, err)
-			}
+		switch {
+		case err == nil:
+		case ends(err):
+			return item, fmt.Errorf("%s %s: %w", st.Doctype, st.Name, err)
+		default:
 			item = Item{Doctype: st.Doctype, Name: st.Name, Verb: Cannot, Reason: reason(err)}
-			r.failed = true
+		}
+		return item, nil
+	}
+	for i, st := range r.steps {
+		if st.Action == "single" { // the version, last
+			for _, at := range slices.Sorted(maps.Keys(refused)) {
+				// What it leaned on may have come after it: a field of another
+				// doctype that people had deleted.
+				var err error
+				if res.Items[at], err = try(refused[at]); err != nil {
+					return res, err
+				}
+			}
+			r.failed = slices.ContainsFunc(res.Items, func(i Item) bool { return i.Verb == Cannot })
+		}
+		item, err := try(st)
+		if err != nil {
+			return res, err
+		}
+		if item.Verb == Cannot && !o.DryRun {
+			refused[len(res.Items)] = st
 		}
 		res.Items = append(append(res.Items, item), r.more...)
 		r.more = nil
 		if o.Progress != nil {
-			o.Progress(i+1, len(steps), item)
+			o.Progress(i+1, len(r.steps), item)
 		}
 	}
 	return res, nil
@@ -171,7 +193,7 @@ func (st Step) leaveIfFound() bool { return strings.Contains(st.Note, "left as f
 func (r *run) ensure(ctx context.Context, st Step) (Item, error) {
 	item := Item{Doctype: st.Doctype, Name: st.Name}
 	if st.Doctype == "Web Form" && r.user != "Administrator" && !slices.Contains(r.have, "Website Manager") {
-		item.Verb, item.Reason = Cannot, "the provisioning user lacks the role Website Manager; without it customers have no form on the PRM"
+		item.Verb, item.Reason = Skipped, "the provisioning user lacks the role Website Manager; without it customers have no form on the PRM"
 		return item, nil
 	}
 	meta, err := r.c.Meta(ctx, st.Doctype)

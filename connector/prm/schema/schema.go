@@ -71,7 +71,7 @@ const (
 	Change    Verb = "change"
 	Unchanged Verb = "unchanged"
 	Left      Verb = "left"   // a person edited it since; theirs stays
-	Skipped   Verb = "skip"   // the site's version has no such thing
+	Skipped   Verb = "skip"   // the site's version has no such thing, or the user has no right to it
 	Cannot    Verb = "cannot" // a right is missing or the site refuses
 )
 

@@ -66,43 +66,89 @@ func Verify(ctx context.Context, runtime *frappe.Client, deployment string) ([]F
 			out = append(out, Finding{Doctype: "User", Problem: "the runtime user also has the role " + role, Remedy: tooFar, Warning: true})
 		}
 	}
-	for _, st := range s.For(deployment) {
-		switch {
-		case st.Doctype == "DocType" && st.Action == "ensure":
-		case st.Doctype == "Custom Field":
-			meta, err := runtime.Meta(ctx, text(st.Body["dt"]))
-			if err != nil {
-				if ends(err) {
-					return nil, err
-				}
-				continue // reported with the doctype, or press's own
-			}
-			out = append(out, field(meta, text(st.Body["dt"]), st.Body)...)
-			continue
-		default:
+	for _, st := range s.Steps {
+		if st.When != "always" && st.When != deployment && !(deployment == "press" && st.Doctype == "DocType" && st.Action == "ensure") {
 			continue
 		}
-		meta, err := runtime.Meta(ctx, st.Name)
+		found, err := verify(ctx, runtime, st, deployment, s.RuntimeRoles)
 		if err != nil {
-			if ends(err) {
-				return nil, err
-			}
-			if st.Body["istable"] == nil || text(st.Body["istable"]) == "0" {
-				out = append(out, Finding{Doctype: st.Name, Problem: "it is missing, or the runtime user may not read it", Remedy: again})
-			}
-			continue
+			return nil, err
 		}
-		rows, _ := st.Body["fields"].([]any)
-		for _, row := range rows {
-			if want, ok := row.(map[string]any); ok {
-				out = append(out, field(meta, st.Name, want)...)
-			}
-		}
-		if !meta.Table {
-			out = append(out, permissions(meta, st, s.RuntimeRoles)...)
-		}
+		out = append(out, found...)
 	}
 	return out, nil
+}
+
+// verify compares what one step makes.
+func verify(ctx context.Context, runtime *frappe.Client, st Step, deployment string, roles []string) ([]Finding, error) {
+	doctype, theirs := st.Name, false
+	switch {
+	case st.Doctype == "DocType" && st.Action == "ensure":
+		theirs = st.When != "always" && st.When != deployment // press brings it with the same field names
+	case st.Doctype == "Custom Field":
+		doctype = text(st.Body["dt"])
+	case st.Action == "permission" && slices.Contains(roles, text(st.Body["role"])):
+		doctype = text(st.Body["doctype"])
+	default:
+		return nil, nil
+	}
+	meta, err := runtime.Meta(ctx, doctype)
+	if err != nil {
+		if ends(err) {
+			return nil, err
+		}
+		if st.Doctype != "DocType" || text(st.Body["istable"]) == "1" {
+			return nil, nil // reported with the doctype, or with its parent's field
+		}
+		return []Finding{{Doctype: doctype, Problem: "it is missing, or the runtime user may not read it", Remedy: again}}, nil
+	}
+	switch {
+	case st.Action == "permission":
+		want := map[string]any{"role": st.Body["role"], "permlevel": st.Body["permlevel"]}
+		for _, right := range st.rights() {
+			want[right] = "1"
+		}
+		return permissions(meta, []any{want}, roles), nil
+	case st.Doctype == "Custom Field":
+		return field(meta, doctype, st.Body), nil
+	}
+	var out []Finding
+	rows, _ := st.Body["fields"].([]any)
+	for _, row := range rows {
+		want, ok := row.(map[string]any)
+		if !ok {
+			continue
+		}
+		if !theirs {
+			out = append(out, field(meta, doctype, want)...)
+			continue
+		}
+		if name := text(want["fieldname"]); !slices.Contains(layout, text(want["fieldtype"])) {
+			if _, ok := meta.Field(name); !ok {
+				out = append(out, Finding{Doctype: doctype, Field: name, Problem: "press does not have the field", Remedy: "use a press that has it, or do without what rests on it"})
+			}
+		}
+	}
+	if !meta.Table && !theirs {
+		rows, _ := st.Body["permissions"].([]any)
+		out = append(out, permissions(meta, rows, roles)...)
+		out = append(out, demanded(meta)...)
+	}
+	return out, nil
+}
+
+// demanded are fields that people made mandatory: prmsync fills none but its
+// own, so that what it inserts is refused.
+func demanded(meta *frappe.Meta) []Finding {
+	var out []Finding
+	for _, f := range meta.Fields {
+		if f.Custom && f.Required {
+			out = append(out, Finding{
+				Doctype: meta.Name, Field: f.Name, Problem: "people made this field of theirs mandatory, and prmsync does not fill it", Remedy: "make it optional, or give it a default", Warning: true,
+			})
+		}
+	}
+	return out
 }
 
 // layout are fieldtypes that hold nothing.
@@ -132,6 +178,9 @@ func field(meta *frappe.Meta, doctype string, want map[string]any) []Finding {
 	if fmt.Sprint(have.Permlevel) != level {
 		out = append(out, say(fmt.Sprintf("its permission level is %d, and should be %s", have.Permlevel, level)))
 	}
+	if text(want["read_only"]) == "1" && !have.ReadOnly {
+		out = append(out, say("people can edit it, so that what prmsync writes there is taken for theirs"))
+	}
 	if kind == "Select" {
 		options := strings.Split(have.Options, "\n")
 		for o := range strings.SplitSeq(text(want["options"]), "\n") {
@@ -144,9 +193,8 @@ func field(meta *frappe.Meta, doctype string, want map[string]any) []Finding {
 }
 
 // permissions compares the runtime user's rows of one doctype.
-func permissions(meta *frappe.Meta, st Step, roles []string) []Finding {
+func permissions(meta *frappe.Meta, rows []any, roles []string) []Finding {
 	var out []Finding
-	rows, _ := st.Body["permissions"].([]any)
 	for _, row := range rows {
 		want, ok := row.(map[string]any)
 		if !ok || !slices.Contains(roles, text(want["role"])) {
@@ -170,9 +218,9 @@ func permissions(meta *frappe.Meta, st Step, roles []string) []Finding {
 			wants := text(want[right.name]) == "1"
 			switch {
 			case wants && !right.has:
-				out = append(out, Finding{Doctype: st.Name, Problem: fmt.Sprintf("%s may not %s at level %s", role, right.name, level), Remedy: again})
+				out = append(out, Finding{Doctype: meta.Name, Problem: fmt.Sprintf("%s may not %s at level %s", role, right.name, level), Remedy: again})
 			case !wants && right.has:
-				out = append(out, Finding{Doctype: st.Name, Problem: fmt.Sprintf("%s may %s at level %s, and should not", role, right.name, level), Remedy: tooFar, Warning: true})
+				out = append(out, Finding{Doctype: meta.Name, Problem: fmt.Sprintf("%s may %s at level %s, and should not", role, right.name, level), Remedy: tooFar, Warning: true})
 			}
 		}
 	}

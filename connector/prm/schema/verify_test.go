@@ -86,6 +86,64 @@ func TestVerifyFindsWhatPeopleChanged(t *testing.T) {
 	}
 }
 
+// TestVerifyOnAPressSite finds what is missing in press's own doctypes.
+func TestVerifyOnAPressSite(t *testing.T) {
+	t.Parallel()
+	site := prmSite(t, frappetest.V15, "press")
+	verify := func(user string) string {
+		found, err := schema.Verify(t.Context(), clientOf(t, site, user, "PMM Sync Agent"), "press")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, f := range found {
+			lines = append(lines, f.String())
+		}
+		return strings.Join(lines, "\n")
+	}
+	if got := verify("early@prm.test"); !strings.Contains(got, "missing: PMM Partner: it is missing") || !strings.Contains(got, "missing: Partner Audit.custom_kind: the field is gone") ||
+		!strings.Contains(got, "missing: Partner Audit: PMM Sync Agent may not write at level 0") {
+		t.Errorf("before provisioning: %s", got)
+	}
+	provision(t, provisioner(t, site), "press")
+	if got := verify("sync@prm.test"); got != "" {
+		t.Errorf("a fresh PRM: %s", got)
+	}
+	if err := site.Grant("Partner Audit", "PMM Sync Agent", 1, "rw"); err != nil {
+		t.Fatal(err)
+	}
+	if err := site.Revoke("Partner Tier", "PMM Sync Agent"); err != nil {
+		t.Fatal(err)
+	}
+	var rows []any
+	for _, f := range site.Doc("DocType", "Partner Non Conformance")["fields"].([]map[string]any) {
+		if f["fieldname"] != "expected_closure" {
+			rows = append(rows, maps.Clone(f))
+		}
+	}
+	if err := site.Set("DocType", "Partner Non Conformance", map[string]any{"fields": rows}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := site.Insert("Custom Field", map[string]any{"dt": "PMM Partner", "fieldname": "custom_region", "label": "Region", "fieldtype": "Data", "reqd": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := site.Insert("Property Setter", map[string]any{
+		"doctype_or_field": "DocField", "doc_type": "PMM Partner", "field_name": "standing", "property": "read_only", "value": "0", "property_type": "Check",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got := verify("sync2@prm.test")
+	for _, want := range []string{
+		"warning: Partner Audit: PMM Sync Agent may write at level 1, and should not", "missing: Partner Tier: PMM Sync Agent may not read at level 0",
+		"missing: Partner Non Conformance.expected_closure: press does not have the field", "warning: PMM Partner.custom_region: people made this field of theirs mandatory",
+		"missing: PMM Partner.standing: people can edit it",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing %q in\n%s", want, got)
+		}
+	}
+}
+
 func TestProvisionRefusesAUserWithoutTheRole(t *testing.T) {
 	t.Parallel()
 	site := frappetest.New(t)
@@ -248,4 +306,9 @@ func TestTheRuntimeUserCanDoNoHarm(t *testing.T) {
 	}
 }
 
-func text(v any) string { return fmt.Sprint(v) }
+func text(v any) string {
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
