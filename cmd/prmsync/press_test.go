@@ -124,6 +124,11 @@ func TestTheWholeJobOnAPressSite(t *testing.T) {
 	if nc := site.Doc("Partner Non Conformance", late); plain(nc["custom_overdue"]) != "1" {
 		t.Errorf("the late NC: custom_overdue %v", nc["custom_overdue"])
 	}
+	for doctype, name := range map[string]string{"Partner Audit": audit, "Partner Non Conformance": late} {
+		if d := site.Doc(doctype, name); d["custom_pmm_partner"] != "brackwater" || d["custom_partner_name"] == "" {
+			t.Errorf("%s names the partner %v, %v; press's form knew the team alone", doctype, d["custom_pmm_partner"], d["custom_partner_name"])
+		}
+	}
 	after := map[string]map[string]any{"audit": native(site.Doc("Partner Audit", audit)), "nc": native(site.Doc("Partner Non Conformance", late))}
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("fields of press were written (-before +after):\n%s", diff)

@@ -262,7 +262,7 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 	}
 	p.each("Partner Audit", func(d frappe.Doc) {
 		a := programme.Audit{
-			Name: d.Name(), Partner: partner(d), Kind: cmp.Or(d.Text("custom_kind"), programme.KindPMM), Level: whole(d, "custom_pmm_level"), Status: d.Text("status"), Mode: d.Text("mode_of_audit"),
+			Name: d.Name(), Partner: partner(d), Unlinked: d.Text("custom_pmm_partner") == "", Kind: cmp.Or(d.Text("custom_kind"), programme.KindPMM), Level: whole(d, "custom_pmm_level"), Status: d.Text("status"), Mode: d.Text("mode_of_audit"),
 			Requested: day(d, "requested_on"), Proposed: day(d, "proposed_audit_date"), On: day(d, "audit_date"), Outcome: d.Text("custom_outcome"),
 			ProposedOutcome: d.Text("custom_proposed_outcome"), Present: map[string]bool{}, Escalation: d.Text("custom_escalation"), Previous: d.Text("custom_previous_audit"),
 			Assessment: d.Text("custom_assessment"), Auditor: d.Text("conducted_by"), Modified: when(d, "modified"),
@@ -277,7 +277,7 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 	})
 	p.each("Partner Non Conformance", func(d frappe.Doc) {
 		n := programme.NC{
-			Name: d.Name(), Partner: partner(d), Audit: d.Text("partner_audit"), Escalation: d.Text("custom_escalation"), Department: d.Text("department"),
+			Name: d.Name(), Partner: partner(d), Unlinked: d.Text("custom_pmm_partner") == "", Audit: d.Text("partner_audit"), Escalation: d.Text("custom_escalation"), Department: d.Text("department"),
 			Criterion: d.Text("custom_criterion"), SourceKey: d.Text("custom_source_key"), Status: d.Text("status"), Expected: day(d, "expected_closure"),
 			ClosedOn: day(d, "closed_on"), Statement: d.Text("nc_statement"), Disputed: d.Bool("custom_disputed"), Recheck: d.Text("custom_recheck"),
 			Overdue: d.Bool("custom_overdue"), Modified: when(d, "modified"),

@@ -44,7 +44,7 @@ func Programme(c *programme.Case, zone *time.Location, known Lookup) []Record {
 		}
 		out = append(out, Record{
 			Doctype: DoctypeNC, Key: n.Name, Partner: c.Key, Kind: Outcome, Reason: "NC " + n.Name,
-			Fields: map[string]any{"custom_overdue": b2i(n.OverdueOn(c.Today)), "custom_recheck": cmp.Or(recheck, "Unchecked")},
+			Fields: linked(c, n.Unlinked, map[string]any{"custom_overdue": b2i(n.OverdueOn(c.Today)), "custom_recheck": cmp.Or(recheck, "Unchecked")}),
 		})
 	}
 	for _, e := range c.Escalations {
@@ -95,8 +95,17 @@ func auditRecord(c *programme.Case, a programme.Audit) Record {
 	}
 	return Record{
 		Doctype: DoctypeAudit, Key: a.Name, Partner: c.Key, Kind: Outcome, Reason: strings.TrimSuffix(fmt.Sprintf("audit %s: %s", a.Name, why), ": "),
-		Fields: map[string]any{"custom_proposed_outcome": outcome, "custom_assessment": orNull(assessment)},
+		Fields: linked(c, a.Unlinked, map[string]any{"custom_proposed_outcome": outcome, "custom_assessment": orNull(assessment)}),
 	}
+}
+
+// linked adds the partner to a record that press's own forms made, which know
+// its team alone: without it nobody is notified and everybody sees it.
+func linked(c *programme.Case, unlinked bool, fields map[string]any) map[string]any {
+	if unlinked {
+		fields["custom_pmm_partner"] = c.Key
+	}
+	return fields
 }
 
 // superseded is the assessment of a cancelled audit; it is kept.

@@ -77,6 +77,7 @@ type Tier struct {
 type Audit struct {
 	Name      string
 	Partner   string
+	Unlinked  bool   // it names the partner's record in press alone
 	Kind      string // PMM, Re-audit, Follow-up
 	Level     int    // 0 when the request names none
 	Status    string // Requested, Scheduled, In Progress, Completed, On Hold, Cancelled
@@ -103,6 +104,7 @@ type Audit struct {
 type NC struct {
 	Name       string
 	Partner    string
+	Unlinked   bool // it names the partner's record in press alone
 	Audit      string
 	Escalation string
 	Department string
