@@ -34,9 +34,12 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	rec := Request{At: start, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
 	f := s.faults.pick(r)
+	logged := false
 	defer func() {
 		rec.Took = time.Since(start)
-		s.record(rec)
+		if !logged {
+			s.record(rec)
+		}
 		s.faults.answered(s, f, rec)
 	}()
 	if f != nil {
@@ -77,6 +80,9 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	// Logged before it leaves: who has an answer finds its request in the log.
+	rec.Status, rec.Sent, rec.Took, logged = reply.status, len(reply.body), time.Since(start), true
+	s.record(rec)
 	writeRaw(w, reply, &rec, headers)
 }
 
