@@ -30,6 +30,7 @@ type crowd struct {
 	t       testing.TB
 	site    *frappetest.Site
 	manager frappetest.Person
+	agent   *frappe.Client
 	store   *store.Store
 	judge   *panel
 	options daemon.Options
@@ -128,22 +129,47 @@ func (l living) Poll(context.Context) (daemon.SiteState, error) {
 	return st, nil
 }
 
-// newCrowd provisions a PRM for n partners of which it knows nothing yet.
+// provisioned is a bare site after prmsync provision, made once for all tests.
+var provisioned = sync.OnceValues(func() (*frappetest.State, error) {
+	site, err := frappetest.NewSite(frappetest.SiteOptions{TimeZone: "Asia/Kolkata"})
+	if err != nil {
+		return nil, err
+	}
+	srv, err := frappetest.NewServer(frappetest.ServerOptions{}, site)
+	if err != nil {
+		return nil, err
+	}
+	defer srv.Close()
+	key, secret := site.AddUser("provision@prm.test", "System Manager", "Workspace Manager", "Website Manager")
+	client, err := frappe.New(frappe.Config{URL: site.URL(), Key: frappe.Secret(key), Secret: frappe.Secret(secret), AllowPrivateNetwork: true, ServerSeconds: 100})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	if _, err := schema.Provision(context.Background(), client, schema.Options{Deployment: "bare"}); err != nil {
+		return nil, err
+	}
+	return site.Snapshot(), nil
+})
+
+// newCrowd makes a provisioned PRM for n partners of which it knows nothing yet.
 func newCrowd(t testing.TB, n int) *crowd {
 	t.Helper()
 	c := &crowd{t: t, now: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC), judge: &panel{miss: map[string]map[int]bool{}, notes: map[string]string{}, weeks: 3}}
-	c.site = frappetest.New(t, frappetest.SiteOptions{TimeZone: "Asia/Kolkata", Now: c.clock})
-	if _, err := schema.Provision(t.Context(), c.client("provision@prm.test", "System Manager", "Workspace Manager", "Website Manager"), schema.Options{Deployment: "bare"}); err != nil {
+	blank, err := provisioned()
+	if err != nil {
 		t.Fatal(err)
 	}
-	c.site.AddUser("manager@prm.test", "Partner Manager", "Partner Auditor")
+	c.site = frappetest.New(t, frappetest.SiteOptions{TimeZone: "Asia/Kolkata", Now: c.clock})
+	c.site.Restore(blank)
+	c.site.AddUser("manager@prm.test", "Partner Manager", "PMM Auditor")
 	c.manager = c.site.As("manager@prm.test")
-	var err error
 	if c.store, err = store.Open(t.Context(), "sqlite::memory:", store.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.store.Close() })
-	c.options = daemon.Options{Store: c.store, PRM: central{prm.New(c.client("agent@prm.test", "PMM Sync Agent"), "bare"), c.clock}, Judge: c.judge, Clock: c.clock, Version: "test", Logger: slog.New(slog.DiscardHandler)}
+	c.agent = c.client("agent@prm.test", "PMM Sync Agent")
+	c.options = daemon.Options{Store: c.store, PRM: central{prm.New(c.agent, "bare"), c.clock}, Judge: c.judge, Clock: c.clock, Version: "test", Logger: slog.New(slog.DiscardHandler)}
 	for i := range panelSize {
 		c.options.Criteria = append(c.options.Criteria, plan.CriterionFacts{
 			ID: criterion(i), Title: "Plans are followed", Level: 2 + i%4, Department: evidence.Implementation, Severity: rules.SeverityNC, Method: "Automatic",
@@ -360,24 +386,26 @@ func plain(v any) string {
 // which they link to each other.
 func (c *crowd) inOrder() {
 	c.t.Helper()
+	made := map[[2]string][]string{} // by doctype and partner: when
+	order := []string{plan.DoctypePartner, plan.DoctypeSite, plan.DoctypeAssessment, plan.DoctypeSnapshot}
+	for _, doctype := range order {
+		for _, d := range c.site.Docs(doctype) {
+			at := [2]string{doctype, plain(d["partner"])}
+			if doctype == plan.DoctypePartner {
+				at[1] = plain(d["name"])
+			}
+			made[at] = append(made[at], plain(d["creation"]))
+		}
+	}
 	for _, key := range c.keys {
-		last, first := "", ""
-		for _, doctype := range []string{plan.DoctypePartner, plan.DoctypeSite, plan.DoctypeAssessment, plan.DoctypeSnapshot} {
-			from, to := "", ""
-			for _, d := range c.site.Docs(doctype) {
-				if d["partner"] != key && d["name"] != key {
-					continue
-				}
-				made := fmt.Sprint(d["creation"])
-				if from == "" || made < from {
-					from = made
-				}
-				to = max(to, made)
+		last := ""
+		for _, doctype := range order {
+			times := made[[2]string{doctype, key}]
+			if len(times) == 0 || slices.Min(times) < last {
+				c.t.Errorf("the first %s of %s was made at %v, after %s", doctype, key, times, last)
+				break
 			}
-			if from == "" || from < last {
-				c.t.Errorf("%s of %s was made at %q, before the %s of %s", doctype, key, from, first, last)
-			}
-			last, first = to, doctype
+			last = slices.Max(times)
 		}
 	}
 }
