@@ -30,7 +30,8 @@ ENV PRMSYNC_CONFIG=/etc/prmsync/prmsync.yaml \
     PRMSYNC_LISTEN=:9464 \
     PRMSYNC_PROBE_LISTEN=:9465 \
     PRMSYNC_LOG_FORMAT=json \
-    SQLITE_TMPDIR=/var/lib/prmsync
+    SQLITE_TMPDIR=/var/lib/prmsync \
+    TMPDIR=/var/lib/prmsync
 EXPOSE 9464 9465
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["/prmsync", "health"]
 ENTRYPOINT ["/prmsync"]

@@ -26,26 +26,51 @@ type Servers struct {
 	Logger    *slog.Logger
 
 	metrics, probe net.Listener
+	web            *webConfig
 }
 
-// Open binds both addresses, so that a taken port is an error before any work.
+// Open checks the web configuration and binds both addresses, so that a wrong
+// file and a taken port are errors before any work. Serve closes what it opened.
 func (s *Servers) Open() error {
 	var err error
+	if s.web, err = openWebConfig(s.WebConfig); err != nil {
+		return err
+	}
 	if s.metrics, err = net.Listen("tcp", s.Listen); err != nil {
+		s.web.close()
 		return fmt.Errorf("PRMSYNC_LISTEN: %w; choose another address or end what holds it", err)
 	}
 	if s.probe, err = net.Listen("tcp", s.Probe); err != nil {
+		s.web.close()
 		s.metrics.Close()
 		return fmt.Errorf("PRMSYNC_PROBE_LISTEN: %w; choose another address or end what holds it", err)
 	}
 	return nil
 }
 
+// Reload reads the web configuration anew. A wrong file is an error, and the old
+// one stays in force.
+func (s *Servers) Reload() error {
+	if s.WebConfig == "" {
+		return nil
+	}
+	return s.web.read()
+}
+
 // URL is where metrics are served, once opened.
-func (s *Servers) URL() string { return "http://" + s.metrics.Addr().String() }
+func (s *Servers) URL() string {
+	if s.web.tls {
+		return "https://" + s.metrics.Addr().String()
+	}
+	return "http://" + s.metrics.Addr().String()
+}
+
+// ProbeURL is where the probes are served, once opened.
+func (s *Servers) ProbeURL() string { return "http://" + s.probe.Addr().String() }
 
 // Serve answers until ctx ends; then open requests have five seconds.
 func (s *Servers) Serve(ctx context.Context) error {
+	defer s.web.close()
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	if s.Pages != nil {
@@ -67,9 +92,9 @@ func (s *Servers) Serve(ctx context.Context) error {
 	main, probe := server(mux, logger), server(probes, logger)
 	errs := make(chan error, 2)
 	go func() {
-		none := false
+		none, file := false, s.web.path()
 		errs <- web.ServeMultiple([]net.Listener{s.metrics}, main, &web.FlagConfig{
-			WebListenAddresses: &[]string{s.Listen}, WebConfigFile: &s.WebConfig, WebSystemdSocket: &none,
+			WebListenAddresses: &[]string{s.Listen}, WebConfigFile: &file, WebSystemdSocket: &none,
 		}, logger)
 	}()
 	go func() { errs <- probe.Serve(s.probe) }()

@@ -71,7 +71,9 @@ func (runCmd) Run(p process) error {
 		Pages: ui, Listen: cfg.Settings.Listen, Probe: cfg.Settings.ProbeListen, WebConfig: cfg.Settings.WebConfig,
 		Gatherer: w.registry, Ready: w.daemon.Ready, Logger: log,
 	}
-	if err := srv.Open(); err != nil {
+	if err := srv.Open(); errors.Is(err, daemon.ErrWebConfig) {
+		return usage(err)
+	} else if err != nil {
 		return err
 	}
 	log.Info("running", "version", versionText(), "partners", len(cfg.Partners), "metrics", srv.URL()+"/metrics", "store", st.Name())
@@ -98,7 +100,7 @@ func serveAll(p process, w *works, srv *daemon.Servers, central *frappe.Client, 
 		case first = <-errs:
 			running = false
 		case <-hup:
-			w.reload(p, central, log)
+			w.reload(p, srv, central, log)
 		}
 	}
 	notify(log, sd.SdNotifyStopping)
@@ -119,8 +121,11 @@ func notify(log *slog.Logger, state string) {
 }
 
 // reload reads the configuration anew; a wrong one changes nothing but a metric.
-func (w *works) reload(p process, central *frappe.Client, log *slog.Logger) {
+func (w *works) reload(p process, srv *daemon.Servers, central *frappe.Client, log *slog.Logger) {
 	cfg, err := config.Load(p.ctx, p.env, config.Needs{PRM: true, Partners: true})
+	if err == nil {
+		err = srv.Reload()
+	}
 	if err != nil {
 		log.Error("the configuration was refused; the old one stays", "err", err)
 		if err := w.daemon.Reload(p.ctx, nil); err != nil {
