@@ -55,6 +55,32 @@ func TestMappingMistakesAreNamedTogether(t *testing.T) {
 	}
 }
 
+func TestMappingMistakesOfFormAreNamedTogether(t *testing.T) {
+	t.Parallel()
+	_, err := config.ParseMapping("m.yaml", []byte(`evidence:
+  handover:
+    - doctyp: Event
+      where: {status: Open}
+  steering:
+    - doctype: Event
+      scale: abc
+    - 5
+  kick_off: Event
+targets:
+  satisfaction: high
+`))
+	want := strings.Join([]string{
+		`m.yaml:3:7: unknown field "doctyp"`,
+		`m.yaml:7:14: it must be a number, not a text`,
+		`m.yaml:8:7: it must be a map`,
+		`m.yaml:9:13: it must be a list`,
+		`m.yaml:11:17: it must be a number, not a text`,
+	}, "\n")
+	if err == nil || err.Error() != want {
+		t.Errorf("got:\n%v\nwant:\n%s", err, want)
+	}
+}
+
 func TestLike(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
