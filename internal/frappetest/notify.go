@@ -1,6 +1,7 @@
 package frappetest
 
 import (
+	"html"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,12 +68,18 @@ func (q *session) notifyUser(user, kind, doctype, name, subject string) error {
 	})
 }
 
-var templateValue = regexp.MustCompile(`\{\{\s*(?:doc\.)?(\w+)[^}]*\}\}`)
+var templateValue = regexp.MustCompile(`\{\{\s*\(?(?:doc\.)?(\w+)[^}|]*(?:\|\s*(\w+)[^}]*)?\}\}`)
 
-// renderTemplate fills {{ doc.field }}; filters are ignored.
+// renderTemplate fills {{ doc.field }}, escaped where the filter e asks for it;
+// other filters are ignored.
 func renderTemplate(s string, d *document) string {
 	return templateValue.ReplaceAllStringFunc(s, func(m string) string {
-		return cstr(d.vals[templateValue.FindStringSubmatch(m)[1]])
+		part := templateValue.FindStringSubmatch(m)
+		v := cstr(d.vals[part[1]])
+		if part[2] == "e" {
+			return html.EscapeString(v)
+		}
+		return v
 	})
 }
 
