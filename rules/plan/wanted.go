@@ -164,7 +164,7 @@ func partner(in Input) Record {
 func verdictsJSON(a rules.Assessment) string {
 	type row struct {
 		Criterion   string `json:"criterion"`
-		Title       string `json:"title"`
+		Statement   string `json:"statement"`
 		Department  string `json:"department"`
 		Level       int    `json:"level"`
 		Severity    string `json:"severity"`
@@ -179,7 +179,7 @@ func verdictsJSON(a rules.Assessment) string {
 	rows := make([]row, 0, len(a.Verdicts))
 	for _, v := range inOrder(a.Verdicts) {
 		rows = append(rows, row{
-			v.Criterion, Data(v.Title), Department(v.Department), v.Level, string(v.Severity), v.Effective().String(), Data(v.Measured), Data(v.Expected),
+			v.Criterion, Plain(v.Title, 300), Department(v.Department), v.Level, string(v.Severity), v.Effective().String(), Data(v.Measured), Data(v.Expected),
 			Plain(v.Explanation, 300), firstURL(v), len(v.Evidence), Data(v.Flag),
 		})
 	}
