@@ -175,15 +175,18 @@ func (s *Store) PutCached(ctx context.Context, partner, site string, c Cached) e
 	})
 }
 
-// Cached returns all kept items of the site, by item.
-func (s *Store) Cached(ctx context.Context, partner, site string) ([]Cached, error) {
+// Cached returns an item of the site; ok is false when it is not kept.
+func (s *Store) Cached(ctx context.Context, partner, site, item string) (c Cached, ok bool, err error) {
 	cs, err := query(ctx, s.read, func(r *sql.Rows) (c Cached, err error) {
 		var fetched int64
 		err = r.Scan(&c.Item, &c.Stamp, &fetched, &c.Body)
 		c.Fetched = instant(fetched)
 		return c, err
-	}, `SELECT item, stamp, fetched, body FROM cache WHERE partner = $1 AND site = $2 ORDER BY item`, partner, site)
-	return cs, s.fail("read cache of "+partner, err)
+	}, `SELECT item, stamp, fetched, body FROM cache WHERE partner = $1 AND site = $2 AND item = $3`, partner, site, item)
+	if err != nil || len(cs) == 0 {
+		return Cached{}, false, s.fail("read cache of "+partner, err)
+	}
+	return cs[0], true, nil
 }
 
 // Brake is a stop that waits for a person.

@@ -122,16 +122,8 @@ func (h history) Heads(ctx context.Context, doctype string) ([]partnersite.Head,
 
 // Cached implements partnersite.History.
 func (h history) Cached(ctx context.Context, item string) (partnersite.Cached, bool, error) {
-	all, err := h.r.store.Cached(ctx, h.r.partner, h.r.key)
-	if err != nil {
-		return partnersite.Cached{}, false, err
-	}
-	for _, c := range all {
-		if c.Item == item {
-			return partnersite.Cached{Stamp: c.Stamp, Fetched: c.Fetched, Body: string(c.Body)}, true, nil
-		}
-	}
-	return partnersite.Cached{}, false, nil
+	c, ok, err := h.r.store.Cached(ctx, h.r.partner, h.r.key, item)
+	return partnersite.Cached{Stamp: c.Stamp, Fetched: c.Fetched, Body: string(c.Body)}, ok, err
 }
 
 // Keep implements partnersite.History.

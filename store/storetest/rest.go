@@ -255,12 +255,15 @@ func cache(t *testing.T, open Opener) {
 	for _, c := range want {
 		check(t, s.PutCached(t.Context(), "meridian", "erp", c))
 	}
-	got := must[[]store.Cached](t)(s.Cached(t.Context(), "meridian", "erp"))
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Cached mismatch (-want +got):\n%s", diff)
+	for _, c := range want {
+		got, ok, err := s.Cached(t.Context(), "meridian", "erp", c.Item)
+		check(t, err)
+		if diff := cmp.Diff(c, got); !ok || diff != "" {
+			t.Errorf("Cached %s mismatch (-want +got):\n%s", c.Item, diff)
+		}
 	}
-	if got := must[[]store.Cached](t)(s.Cached(t.Context(), "meridian", "crm")); len(got) != 0 {
-		t.Errorf("Cached of another site = %+v", got)
+	if got, ok, err := s.Cached(t.Context(), "meridian", "crm", "zone"); ok || err != nil {
+		t.Errorf("Cached of another site = %+v, %v", got, err)
 	}
 }
 
