@@ -216,7 +216,7 @@ type wantedNow struct {
 // wanted runs the programme over what was judged and plans the writes.
 func (d *Daemon) wanted(ctx context.Context, p *Partner, now time.Time, people programme.Input, sites []plan.SiteFacts, judged Judged, open []store.Episode, known knownNow) (wantedNow, error) {
 	w := wantedNow{assessments: slices.Clone(judged.Assessments)}
-	c := d.caseOf(p.Facts.Key, now, &people, judged.Assessments[0])
+	c := d.caseOf(p.Facts.Key, now, &people, judged)
 	if k, was := lookup(known.records)(plan.DoctypePartner, p.Facts.Key); was && !c.Known && k.Written.Before(people.AsOf) {
 		c.Gone = true
 	}

@@ -26,7 +26,7 @@ func (d *Daemon) follow(c *programme.Case, sites []plan.SiteFacts, open []store.
 	for i, e := range open {
 		episodes[i] = programme.Episode(e)
 	}
-	changed, shown := programme.Advance(episodes, programme.Conditions(facts), key, now)
+	changed, shown := programme.Advance(episodes, programme.Conditions(facts), key, now, programme.HushOf(c.Everyone, now))
 	out := followed{shown: shown}
 	for _, e := range changed {
 		out.episodes = append(out.episodes, store.Episode(e))

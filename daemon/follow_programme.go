@@ -164,9 +164,15 @@ func (d *Daemon) seed(ctx context.Context, audit string, now time.Time) ([]byte,
 }
 
 // caseOf is everything known of the partner.
-func (d *Daemon) caseOf(key string, now time.Time, people *programme.Input, continuous rules.Assessment) programme.Case {
+func (d *Daemon) caseOf(key string, now time.Time, people *programme.Input, judged Judged) programme.Case {
 	c := programme.CaseOf(people, key, now)
-	c.Continuous, c.LevelOf, c.Policy = continuous, d.levelOf, d.o.Programme
+	c.Continuous, c.LevelOf, c.Policy = judged.Assessments[0], d.levelOf, d.o.Programme
+	c.Over = map[evidence.Key]bool{}
+	for _, p := range judged.Snapshot.Projects {
+		if p.Status == "Completed" || p.Status == "Cancelled" {
+			c.Over[p.Ref.Key()] = true
+		}
+	}
 	return c
 }
 
@@ -267,7 +273,7 @@ func (d *Daemon) fleet(ctx context.Context, now time.Time) ([]plan.Record, []sto
 	for i, e := range open {
 		episodes[i] = programme.Episode(e)
 	}
-	changed, shown := programme.Advance(episodes, programme.FleetConditions(&people, w), "", now)
+	changed, shown := programme.Advance(episodes, programme.FleetConditions(&people, w), "", now, programme.HushOf(&people, now))
 	var out []store.Episode
 	for _, e := range changed {
 		out = append(out, store.Episode(e))

@@ -21,7 +21,7 @@ func TestAlertsOfNoPartner(t *testing.T) {
 	}
 	set.SetState(metrics.State{Alerts: []programme.Alert{{Rule: programme.RuleRequestUnmatched, Severity: programme.Warning, Firing: true}, {Rule: programme.RuleOutboxStuck, Severity: programme.Critical}}})
 	want := `
-# HELP prmsync_alert_firing Alerts of the catalogue that are firing, by rule.
+# HELP prmsync_alert_firing Alerts of the catalogue that are firing, by rule; those that a person snoozed do not count.
 # TYPE prmsync_alert_firing gauge
 prmsync_alert_firing{partner="",rule="request_unmatched",severity="Warning"} 1
 `

@@ -72,7 +72,7 @@ func byName() map[string]Metric {
 		{Name: "prmsync_ncs_overdue", Help: "Open non-conformances past their due date.", Type: "gauge", Labels: []string{lPartner}},
 		{Name: "prmsync_nc_next_due_timestamp_seconds", Help: "End of the day on which the next open non-conformance is due.", Type: "gauge", Unit: "seconds", Labels: []string{lPartner}},
 		{Name: "prmsync_escalations", Help: "Escalations by status.", Type: "gauge", Labels: []string{lPartner, lStatus}},
-		{Name: "prmsync_alert_firing", Help: "Alerts of the catalogue that are firing, by rule.", Type: "gauge", Labels: []string{lPartner, lRule, lSeverity}},
+		{Name: "prmsync_alert_firing", Help: "Alerts of the catalogue that are firing, by rule; those that a person snoozed do not count.", Type: "gauge", Labels: []string{lPartner, lRule, lSeverity}},
 
 		{Name: "prmsync_site_up", Help: "Whether the last read of the site got an answer: 1 or 0.", Type: "gauge", Labels: []string{lPartner, lSite}},
 		{Name: "prmsync_site_key_accepted", Help: "Whether the site accepts the key: 1 or 0.", Type: "gauge", Labels: []string{lPartner, lSite}},
@@ -374,7 +374,7 @@ func (s *Set) partner(put putter, key string, p *Partner) {
 func alerts(put putter, partner string, all []programme.Alert) {
 	firing := map[[2]string]int{}
 	for _, al := range all {
-		if al.Firing {
+		if al.Counts() {
 			firing[[2]string{al.Rule, string(al.Severity)}]++
 		}
 	}

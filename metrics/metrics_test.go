@@ -73,7 +73,7 @@ prmsync_criterion_outcome{criterion="impl.followed",outcome="Not Met",partner="a
 # HELP prmsync_reports_missing Weeks of the judged window for which a weekly figure was due and is not there.
 # TYPE prmsync_reports_missing gauge
 prmsync_reports_missing{metric="support.metric.sla",partner="acme"} 1
-# HELP prmsync_alert_firing Alerts of the catalogue that are firing, by rule.
+# HELP prmsync_alert_firing Alerts of the catalogue that are firing, by rule; those that a person snoozed do not count.
 # TYPE prmsync_alert_firing gauge
 prmsync_alert_firing{partner="acme",rule="site_down",severity="Critical"} 1
 # HELP prmsync_site_gaps Streams of the site that cannot be seen, by kind of gap.

@@ -203,7 +203,7 @@ func (c statusCmd) read(p process) (status, error) {
 		return s, err
 	}
 	for _, e := range episodes {
-		if e.Alert.Firing {
+		if e.Alert.Counts() {
 			s.Alerts = append(s.Alerts, statusAlert{e.Alert.Rule, e.Alert.Partner, e.Alert.Severity, plan.Plain(e.Alert.Message, 300), e.Alert.Since})
 		}
 	}

@@ -22,6 +22,7 @@ type PRM struct {
 	readMu sync.Mutex
 	intake []config.Intake
 	held   map[string]*held // by doctype; nil before the first read
+	roles  map[string]roles // by user
 	reads  int
 }
 

@@ -36,13 +36,16 @@ type stream struct {
 	child        string
 	childFields  []string
 	childFilters []frappe.Filter
+	// small marks few rows whose removal must be seen at once: all are read each
+	// time.
+	small bool
 }
 
 func (s stream) name() string { return cmp.Or(s.key, s.doctype) }
 
 var streams = []stream{
 	{doctype: "PMM Partner", fields: []string{
-		"partner_name", "partner_manager", "awarded_pmm", "awarded_tier", "engagement_days", "activity_override", "master_doctype", "master_name", "email", "website",
+		"creation", "partner_name", "partner_manager", "awarded_pmm", "awarded_tier", "engagement_days", "activity_override", "master_doctype", "master_name", "email", "website",
 	}},
 	{doctype: "PMM Site", fields: []string{"partner", "purpose", "enabled"}},
 	{doctype: "PMM Criterion", fields: []string{"enabled", "severity_override", "threshold_override"}},
@@ -78,6 +81,11 @@ var streams = []stream{
 		child: "Event Participants", childFields: []string{"reference_docname"},
 		childFilters: []frappe.Filter{frappe.Where("reference_doctype", "=", "PMM Partner")},
 	},
+	// What confines partners' users to their own partner; see users.go.
+	{
+		doctype: "User Permission", fields: []string{"user", "for_value", "apply_to_all_doctypes"}, small: true,
+		filters: []frappe.Filter{frappe.Where("allow", "=", "PMM Partner")},
+	},
 }
 
 // held is what the last reads left of a stream.
@@ -111,6 +119,11 @@ func (p *PRM) Read(ctx context.Context, _ programme.Input) (programme.Input, err
 		}
 		next[s.name()] = h
 	}
+	users, err := p.partnersUsers(ctx, whole)
+	if err != nil {
+		return programme.Input{}, fmt.Errorf("read User on the PRM: %w", err)
+	}
+	next[doctypeUser] = users
 	p.held = next
 	p.reads++
 	return p.input(zone), nil
@@ -131,10 +144,10 @@ func (p *PRM) streams() []stream {
 func (p *PRM) follow(ctx context.Context, s stream, whole bool, zone *time.Location) (*held, error) {
 	h := &held{rows: map[string]frappe.Doc{}}
 	old := p.held[s.name()]
-	if !whole && old != nil && len(old.gaps) == 0 {
+	if !whole && !s.small && old != nil && len(old.gaps) == 0 {
 		h.rows, h.child, h.cursor = maps.Clone(old.rows), old.child, old.cursor
 	}
-	fresh := whole || old == nil
+	fresh := whole || s.small || old == nil
 	for page, err := range p.c.Scan(ctx, s.doctype, frappe.ScanOptions{Fields: s.fields, Filters: s.filters, Since: h.cursor, Overlap: overlap, Zone: zone}) {
 		if err != nil {
 			return p.unread(s.doctype, err)
@@ -207,6 +220,7 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 		in.Partners = append(in.Partners, programme.Partner{
 			Key: d.Name(), Name: d.Text("partner_name"), Manager: d.Text("partner_manager"), AwardedTier: d.Text("awarded_tier"), Activity: d.Text("activity_override"),
 			AwardedLevel: whole(d, "awarded_pmm"), Engagement: whole(d, "engagement_days"), MailDomains: domains(d), Modified: when(d, "modified"),
+			Since: day(d, "creation"),
 		})
 		team[d.Name()] = d.Name()
 	})
@@ -324,9 +338,14 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 			Ref: evidence.Ref{Site: "prm", Doctype: "Event", Name: e.Name()},
 		})
 	}
+	in.Unrestricted = p.unrestricted()
+	if skew := p.c.Stats().Skew; skew.Abs() > time.Minute {
+		in.Skew = skew.Round(time.Minute)
+	}
 	for _, s := range p.streams() {
 		in.Gaps = append(in.Gaps, p.held[s.name()].gaps...)
 	}
+	in.Gaps = append(in.Gaps, p.held[doctypeUser].gaps...)
 	return in
 }
 

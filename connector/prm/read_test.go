@@ -2,11 +2,21 @@ package prm_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/prmsync/prmsync/connector/frappe"
+	"github.com/prmsync/prmsync/connector/prm"
 	"github.com/prmsync/prmsync/evidence"
+	"github.com/prmsync/prmsync/internal/frappetest"
 	"github.com/prmsync/prmsync/rules"
 	"github.com/prmsync/prmsync/rules/programme"
 )
@@ -88,7 +98,7 @@ func TestReadSeesWhatPeopleDecided(t *testing.T) {
 	if again.NCs[0].Status != "Closed" || again.NCs[0].ClosedOn != date(t, "2026-11-24") {
 		t.Errorf("the closed NC was not seen: %+v", again.NCs[0])
 	}
-	if reads, writes := h.writes(); reads > 12 || writes != 0 {
+	if reads, writes := h.writes(); reads > 15 || writes != 0 {
 		t.Errorf("a second read took %d reads and %d writes", reads, writes)
 	}
 }
@@ -109,5 +119,109 @@ func TestReadWithoutARightIsAGap(t *testing.T) {
 	}
 	if len(in.Partners) != 1 {
 		t.Errorf("the others are not read: %+v", in.Partners)
+	}
+}
+
+// Who of the partners' people sees every partner is told on every version, and
+// only as long as it is so.
+func TestReadFindsPartnersUsersWhoSeeTooMuch(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{frappetest.V14, frappetest.V15, frappetest.V16} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			h := provisioned(t, version)
+			h.insert(t, "PMM Partner", map[string]any{"partner_key": "vale", "partner_name": "Vale"})
+			if version == frappetest.V14 { // lists users for System Managers alone
+				in, err := h.prm.Read(context.Background(), programme.Input{})
+				if err != nil || len(in.Gaps) != 1 || in.Gaps[0].Stream != "User" || !strings.Contains(in.Gaps[0].Remedy, "Role Permissions Manager") {
+					t.Errorf("%v, gaps %+v", err, in.Gaps)
+				}
+				if err := h.site.Grant("User", "PMM Sync Agent", 0, "r"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, u := range []string{"confined@vale.example", "half@vale.example", "free@vale.example", "gone@vale.example"} {
+				h.site.AddUser(u, "Partner")
+			}
+			h.site.AddUser("ours@prm.test", "Partner", "Partner Manager")
+			if err := h.site.SetSilently("User", "gone@vale.example", map[string]any{"enabled": 0}); err != nil {
+				t.Fatal(err)
+			}
+			confine := func(user string, all int) string {
+				v := map[string]any{"user": user, "allow": "PMM Partner", "for_value": "vale", "apply_to_all_doctypes": all}
+				if all == 0 {
+					v["applicable_for"] = "Partner Audit"
+				}
+				return h.insert(t, "User Permission", v)
+			}
+			permission := confine("confined@vale.example", 1)
+			confine("half@vale.example", 0)
+			read := func() []string {
+				t.Helper()
+				in, err := h.prm.Read(context.Background(), programme.Input{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(in.Gaps) > 0 {
+					t.Fatalf("gaps: %+v", in.Gaps)
+				}
+				return in.Unrestricted
+			}
+			if got, want := read(), []string{"free@vale.example", "half@vale.example"}; !cmp.Equal(got, want) {
+				t.Errorf("unrestricted: %v, want %v", got, want)
+			}
+			confine("free@vale.example", 1)
+			if got, want := read(), []string{"half@vale.example"}; !cmp.Equal(got, want) {
+				t.Errorf("one was confined: %v, want %v", got, want)
+			}
+			if err := h.site.Delete("User Permission", permission); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := read(), []string{"confined@vale.example", "half@vale.example"}; !cmp.Equal(got, want) {
+				t.Errorf("one was let loose: %v, want %v", got, want)
+			}
+			if err := h.site.Revoke("User Permission", "PMM Sync Agent"); err != nil {
+				t.Fatal(err)
+			}
+			in, err := h.prm.Read(context.Background(), programme.Input{})
+			if err != nil || len(in.Gaps) != 1 || in.Unrestricted != nil {
+				t.Errorf("without the right: %v, %+v, %v", err, in.Gaps, in.Unrestricted)
+			}
+		})
+	}
+}
+
+// The PRM's clock is compared with ours by the header of its answers.
+func TestReadMeasuresThePRMsClock(t *testing.T) {
+	t.Parallel()
+	h := provisioned(t, "")
+	target, err := url.Parse(h.site.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := &atomic.Int64{}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		r.Header.Set("Date", time.Now().Add(time.Duration(off.Load())).UTC().Format(http.TimeFormat))
+		return nil
+	}
+	srv := httptest.NewServer(proxy)
+	t.Cleanup(srv.Close)
+	key, secret := h.site.AddUser("clock@prm.test", "PMM Sync Agent")
+	c, err := frappe.New(frappe.Config{URL: srv.URL, Key: frappe.Secret(key), Secret: frappe.Secret(secret), AllowPrivateNetwork: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	p := prm.New(c, "bare")
+	for _, tt := range []struct{ off, want time.Duration }{{0, 0}, {5 * time.Minute, 5 * time.Minute}, {-30 * time.Second, 0}, {-90 * time.Minute, -90 * time.Minute}, {0, 0}} {
+		off.Store(int64(tt.off))
+		in, err := p.Read(context.Background(), programme.Input{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in.Skew != tt.want {
+			t.Errorf("the PRM's clock is %v off, read as %v, want %v", tt.off, in.Skew, tt.want)
+		}
 	}
 }

@@ -82,7 +82,7 @@ func (s *server) alerts(ctx context.Context, partner string) ([]Alert, error) {
 	}
 	out := []Alert{}
 	for _, e := range episodes {
-		if e.Alert.Firing {
+		if e.Alert.Counts() {
 			out = append(out, Alert{e.Alert.Rule, e.Alert.Partner, string(e.Alert.Severity), e.Alert.Message, e.Alert.Since})
 		}
 	}

@@ -333,7 +333,7 @@ func prmSite(t *testing.T, version, deployment string) *frappetest.Site {
 func TestProvisioning(t *testing.T) {
 	t.Parallel()
 	for _, version := range versions {
-		for deployment, steps := range map[string]int{"bare": 141, "press": 157} {
+		for deployment, steps := range map[string]int{"bare": 142, "press": 158} {
 			if deployment == "press" && version == frappetest.V16 {
 				continue // as its later sibling
 			}

@@ -92,10 +92,19 @@ func Wanted(in Input) []Record {
 			}
 		}
 	}
-	for _, a := range in.Alerts {
-		out = append(out, alert(in, a))
-	}
+	out = append(out, alerts(in, in.Alerts)...)
 	return append(out, rows...)
+}
+
+// alerts leaves out those that the PRM is not to show.
+func alerts(in Input, all []programme.Alert) []Record {
+	var out []Record
+	for _, a := range all {
+		if programme.ShownOnPRM(a.Rule) {
+			out = append(out, alert(in, a))
+		}
+	}
+	return out
 }
 
 // key joins parts to a document name: lower case, ASCII, at most 140

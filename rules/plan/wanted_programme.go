@@ -189,11 +189,6 @@ func request(c *programme.Case, zone *time.Location, r programme.Request) (Recor
 }
 
 // Alerts returns the alerts of no partner as they should stand on the PRM.
-func Alerts(zone *time.Location, alerts []programme.Alert) []Record {
-	in := Input{Zone: zone}
-	out := make([]Record, 0, len(alerts))
-	for _, a := range alerts {
-		out = append(out, alert(in, a))
-	}
-	return out
+func Alerts(zone *time.Location, all []programme.Alert) []Record {
+	return alerts(Input{Zone: zone}, all)
 }

@@ -53,4 +53,12 @@ type Alert struct {
 	Since          time.Time
 	Resolved       time.Time
 	Refs           []evidence.Ref
+	// Until is the PRM date on which a person wants to hear of it again; it stays
+	// when that day has come. Quiet is set before: the alert fires, is shown on the
+	// PRM, and counts nowhere.
+	Until evidence.Date `json:",omitzero"`
+	Quiet bool          `json:",omitempty"`
 }
+
+// Counts reports whether the alert fires and nobody has put it off.
+func (a Alert) Counts() bool { return a.Firing && !a.Quiet }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/prmsync/prmsync/rules/programme"
@@ -45,6 +46,15 @@ func TestCatalogueIsComplete(t *testing.T) {
 		seen[r.ID] = true
 		if r.Title == "" || r.Says == "" || r.Subject == "" || r.Channels == 0 || !page.MatchString(r.Runbook) {
 			t.Errorf("%s lacks something: %+v", r.ID, r)
+		}
+		text, err := os.ReadFile("../../docs/runbooks/" + r.Runbook + ".md")
+		if err != nil {
+			t.Errorf("%s: no runbook: %v", r.ID, err)
+		}
+		for _, part := range []string{"**Meaning.**", "**First look.**", "**Remedy.**"} {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("%s: runbook %s lacks %s", r.ID, r.Runbook, part)
+			}
 		}
 		switch r.Severity {
 		case programme.Critical, programme.Warning, programme.Info:

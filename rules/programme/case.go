@@ -41,6 +41,9 @@ type Case struct {
 	// LevelOf returns the level of a criterion of the packs; nil knows none.
 	LevelOf func(criterion string) int
 	Policy  Policy
+	// Over holds the projects of the partner's sites that are completed or
+	// cancelled.
+	Over map[evidence.Key]bool
 	// Everyone is the whole input, for what can only be seen across partners.
 	Everyone *Input
 }

@@ -61,6 +61,7 @@ const (
 	RuleOutboxStuck          = "outbox_stuck"
 	RuleChangeBrake          = "change_brake"
 	RuleClockSkew            = "clock_skew"
+	RulePRMUnreadable        = "prm_unreadable"
 )
 
 // Catalogue returns every alert rule, by id.
@@ -94,6 +95,13 @@ func ruleOf(id string) (AlertRule, bool) {
 		return AlertRule{}, false
 	}
 	return rs[i], true
+}
+
+// ShownOnPRM reports whether alerts of the rule become records on the PRM; those
+// of a rule that the catalogue does not know do.
+func ShownOnPRM(rule string) bool {
+	r, ok := ruleOf(rule)
+	return !ok || r.Channels&OnPRM != 0
 }
 
 // Episode is one alert from the moment its condition was first true. The zero
@@ -239,17 +247,47 @@ func figures(f AlertFacts, about func(rule, subject, message string, refs ...evi
 	}
 }
 
+// Hush is what people put off, and the PRM's date that decides until when.
+type Hush struct {
+	Today evidence.Date
+	// Until is by the alert's key; nil where it could not be read: what was put off
+	// before stays so.
+	Until map[string]evidence.Date
+}
+
+// HushOf is what people put off as of the instant.
+func HushOf(in *Input, at time.Time) Hush {
+	h := Hush{Today: evidence.DateIn(at, zoneOf(in.Zone))}
+	if !in.AsOf.IsZero() && !slices.ContainsFunc(in.Gaps, func(g evidence.Gap) bool { return g.Stream == doctypeAlert }) {
+		h.Until = in.Snoozed()
+	}
+	return h
+}
+
+// quiet reports whether a date until which an alert is put off is still to come.
+func (h Hush) quiet(until evidence.Date) bool { return !until.IsZero() && h.Today.Before(until) }
+
 // Advance moves the episodes of one partner on: a condition that is true begins
-// or continues one, one that is no longer true resolves it. It returns the
-// episodes that changed, and the alerts to be shown: those firing, and those
-// resolved since they fired.
-func Advance(open []Episode, now []Condition, partner string, at time.Time) (changed []Episode, shown []Alert) {
+// or continues one, one that is no longer true resolves it. An alert that a
+// person has put off goes on without counting; should it resolve and come back
+// before that day, the new episode waits for the day. It returns the episodes
+// that changed, and the alerts to be shown: those firing, and those resolved
+// since they fired. open holds the episodes that are open, and those resolved
+// lately.
+func Advance(open []Episode, now []Condition, partner string, at time.Time, hush Hush) (changed []Episode, shown []Alert) {
 	id := func(rule, subject string) string { return rule + "\x00" + subject }
 	current := map[string]Episode{}
+	putOff := map[string]evidence.Date{}
 	for _, e := range open {
+		k := id(e.Alert.Rule, subjectOf(e.Alert))
 		if e.Resolved.IsZero() {
-			current[id(e.Alert.Rule, subjectOf(e.Alert))] = e
-		} else if !e.Fired.IsZero() {
+			current[k] = e
+			continue
+		}
+		if e.Alert.Until.After(putOff[k]) {
+			putOff[k] = e.Alert.Until
+		}
+		if !e.Fired.IsZero() {
 			shown = append(shown, e.Alert)
 		}
 	}
@@ -264,25 +302,29 @@ func Advance(open []Episode, now []Condition, partner string, at time.Time) (cha
 		if !had {
 			e = Episode{Pending: at, Alert: Alert{
 				Key: alertKey(c, partner, at), Rule: c.Rule, Partner: partner, Severity: rule.Severity,
-				SubjectDoctype: c.Doctype, SubjectName: c.Name, Since: at,
+				SubjectDoctype: c.Doctype, SubjectName: c.Name, Since: at, Until: putOff[k],
 			}}
 		}
 		before := e
-		if e.Fired.IsZero() && at.Sub(e.Pending) >= rule.Hold {
+		if until, ok := hush.Until[e.Alert.Key]; ok || hush.Until != nil && !e.Fired.IsZero() && hush.quiet(e.Alert.Until) {
+			e.Alert.Until = until // a person moved the day, or took it back
+		}
+		e.Alert.Quiet = hush.quiet(e.Alert.Until)
+		if e.Fired.IsZero() && at.Sub(e.Pending) >= rule.Hold && !e.Alert.Quiet {
 			e.Fired = at
 			e.Alert.Firing = true
 		}
 		e.Alert.Message, e.Alert.Refs = c.Message, c.Refs
-		if !had || before.Fired != e.Fired || before.Alert.Message != e.Alert.Message {
+		if !had || before.Fired != e.Fired || before.Alert.Message != e.Alert.Message || before.Alert.Until != e.Alert.Until || before.Alert.Quiet != e.Alert.Quiet {
 			changed = append(changed, e)
 		}
-		if e.Alert.Firing && rule.Channels&OnPRM != 0 {
+		if e.Alert.Firing {
 			shown = append(shown, e.Alert)
 		}
 	}
 	for _, e := range current {
 		e.Resolved = at
-		e.Alert.Firing, e.Alert.Resolved = false, at
+		e.Alert.Firing, e.Alert.Resolved, e.Alert.Quiet = false, at, false
 		changed = append(changed, e)
 		if !e.Fired.IsZero() {
 			shown = append(shown, e.Alert)
@@ -308,7 +350,7 @@ func alertSubject(c Condition) string {
 		} else {
 			b.WriteByte('_')
 		}
-		if b.Len() >= 60 {
+		if b.Len() >= 50 { // with rule, partner and instant a key has 140 characters at most
 			break
 		}
 	}

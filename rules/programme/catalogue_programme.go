@@ -46,6 +46,7 @@ func programmeRules() []AlertRule {
 		{ID: RuleAnswersSlow, Title: "Queries answered late", Severity: Warning, Hold: time.Hour, Subject: "partner", Channels: both, Requirements: []string{"S182"}, Runbook: "answers-slow", Says: "Too few sales queries are answered in time."},
 		{ID: RuleOutboxStuck, Title: "Changes wait for the PRM", Severity: Critical, Hold: 15 * time.Minute, Subject: "prmsync", Channels: both, Runbook: "outbox-stuck", Says: "Changes for the PRM wait for hours, or wait for a person."},
 		{ID: RuleChangeBrake, Title: "Too many verdicts would change", Severity: Critical, Subject: "prmsync", Channels: both, Runbook: "change-brake", Says: "Writing to the PRM stopped, because more verdicts would flip than a person allowed."},
+		{ID: RulePRMUnreadable, Title: "PRM does not show us something", Severity: Warning, Hold: 10 * time.Minute, Subject: "prm", Channels: both, Runbook: "prm-unreadable", Says: "The runtime user may not read a doctype or a field on the PRM; what people decide there has no effect until it may."},
 		{ID: RuleClockSkew, Title: "Clocks differ", Severity: Warning, Hold: 10 * time.Minute, Subject: "prmsync", Channels: both, Runbook: "clock-skew", Says: "This machine's clock and the PRM's differ by more than a minute; dates may fall on the wrong day."},
 	}
 }
@@ -55,6 +56,7 @@ func CatalogueText() string {
 	var b strings.Builder
 	b.WriteString("# Alerts\n\nEvery alert that can be raised. Made from the catalogue in `rules/programme`\nby `go generate ./rules/programme`; a test compares them.\n\n")
 	b.WriteString("An alert fires when its condition has held for the time under *hold*, and resolves\nwhen it no longer does; if it comes back, that is a new episode. On the PRM it is a\n`PMM Alert`, for Prometheus a series of `prmsync_alert_firing`. The text is neutral:\nit says what was found, a person decides.\n\n")
+	b.WriteString("Who enters a date under *Snooze until* of a `PMM Alert` hears nothing of it before\nthat day: it stays on the PRM with the date, but counts neither in the desk nor in\n`prmsync_alert_firing` nor for the partner's standing, and where it resolves and\ncomes back within a week no new one is raised before that day. On that day it\ncounts again. Taking the date away ends the snooze at once.\n\n")
 	b.WriteString("| rule | severity | hold | about | shown | what it says | requirements | runbook |\n|---|---|--:|---|---|---|---|---|\n")
 	for _, r := range Catalogue() {
 		hold := "0"

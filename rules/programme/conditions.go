@@ -21,6 +21,7 @@ const (
 	doctypeNC         = "Partner Non Conformance"
 	doctypeEscalation = "Partner Escalation"
 	doctypeRequest    = "PMM Escalation Request"
+	doctypeAlert      = "PMM Alert"
 )
 
 const (
@@ -243,7 +244,11 @@ func (c *Case) engagement(partner func(rule, subject, format string, args ...any
 	}
 	days, every := c.quiet(), c.EngagementDays()
 	last, next := c.contacts()
-	if days > yearly || days < 0 && !c.Partner.Contract.From.IsZero() && c.Today.DaysSince(c.Partner.Contract.From) > yearly {
+	since := c.Partner.Contract.From
+	if since.IsZero() {
+		since = c.Partner.Since
+	}
+	if days > yearly || days < 0 && !since.IsZero() && c.Today.DaysSince(since) > yearly {
 		partner(RuleNoContact, "contact", "No audit, meeting or call with %s for more than a year", cmp.Or(c.Partner.Name, c.Key))
 	}
 	if days > every && next.At.IsZero() {
@@ -303,7 +308,9 @@ func (c *Case) businessDown() string {
 	return ""
 }
 
-// projects turns misses that name their project into alerts about it.
+// projects turns misses that name their project into alerts about it: of open
+// projects, and of those whose escalation has not ended. What a project that is
+// over missed is a verdict still, but nobody can catch up on it.
 func (c *Case) projects(partner func(rule, subject, format string, args ...any)) {
 	type miss struct{ rule, subject string }
 	said := map[miss]bool{}
@@ -313,6 +320,8 @@ func (c *Case) projects(partner func(rule, subject, format string, args ...any))
 			partner(rule, cmp.Or(project, "projects"), "%s", text)
 		}
 	}
+	// Two sites of a partner may each have a PROJ-0001.
+	subject := func(site, project string) string { return strings.TrimPrefix(site+"-"+project, "-") }
 	ofCheck := map[string]string{"kick-off": RuleKickoffLate, "status mails": RuleWeeklyMailMissing, "steering meetings": RuleSteeringMissing, "handover": RuleHandoverLate, "hand-over": RuleHandoverLate}
 	ofCriterion := map[string]string{
 		"esc.sales.p5": RuleHandoverLate, "esc.impl.p3": RuleKickoffLate, "esc.impl.p9": RuleWeeklyMailMissing, "esc.impl.p10": RuleSteeringMissing,
@@ -331,7 +340,7 @@ func (c *Case) projects(partner func(rule, subject, format string, args ...any))
 			}
 			rule := ofCriterion[v.Criterion]
 			if rule != "" && v.Effective() == rules.NotMet && len(v.Items) == 0 {
-				add(rule, a.Target.Project, fmt.Sprintf("%s: %s", v.Title, v.Measured))
+				add(rule, subject(a.Target.Site, a.Target.Project), fmt.Sprintf("%s: %s", v.Title, v.Measured))
 			}
 			for _, it := range v.Items {
 				if it.OK || it.Unknown || it.Manual {
@@ -346,8 +355,11 @@ func (c *Case) projects(partner func(rule, subject, format string, args ...any))
 						r = ofCheck[it.Label[i+2:]]
 					}
 				}
+				if r != "" && it.Ref.Doctype == "Project" && a.Kind != rules.Escalation && c.Over[it.Ref.Key()] {
+					continue
+				}
 				if r != "" {
-					add(r, cmp.Or(it.Ref.Name, a.Target.Project), fmt.Sprintf("%s: %s", cmp.Or(it.Label, v.Title), it.Note))
+					add(r, cmp.Or(subject(it.Ref.Site, it.Ref.Name), subject(a.Target.Site, a.Target.Project)), fmt.Sprintf("%s: %s", cmp.Or(it.Label, v.Title), it.Note))
 				}
 			}
 		}
@@ -360,7 +372,6 @@ type Work struct {
 	OutboxOld   time.Duration // age of the oldest change that waits
 	Parked      int           // changes that wait for a person
 	ChangeBrake string        // why writing stopped; "" while it has not
-	Skew        time.Duration // the PRM's clock minus ours
 	// Partners are the configured ones.
 	Partners []string
 }
@@ -414,6 +425,14 @@ func FleetConditions(in *Input, w Work) []Condition {
 			say(RuleRequestUnmatched, cmp.Or(r.Doctype, doctypeRequest), r.Name, r.Name, "%s: %s", r.Name, why)
 		}
 	}
+	unread := map[string][]string{}
+	for _, g := range in.Gaps {
+		text := g.Reason
+		if g.Remedy != "" {
+			text += ": " + g.Remedy
+		}
+		unread[g.Stream] = append(unread[g.Stream], text)
+	}
 	for _, u := range in.Unrestricted {
 		say(RuleUserUnrestricted, "", "", u, "The user %s of a partner has no User Permission and sees every partner", u)
 	}
@@ -426,8 +445,16 @@ func FleetConditions(in *Input, w Work) []Condition {
 	if w.ChangeBrake != "" {
 		say(RuleChangeBrake, "", "", "brake", "%s", w.ChangeBrake)
 	}
-	if w.Skew > time.Minute || w.Skew < -time.Minute {
-		say(RuleClockSkew, "", "", "clock", "The PRM's clock and ours differ by %s", w.Skew.Round(time.Second))
+	if in.Skew != 0 {
+		how := "ahead of"
+		if in.Skew < 0 {
+			how = "behind"
+		}
+		say(RuleClockSkew, "", "", "clock", "The PRM's clock is %d minutes %s ours", int(in.Skew.Abs().Minutes()), how)
+	}
+	for stream, reasons := range unread {
+		slices.Sort(reasons)
+		say(RulePRMUnreadable, "", "", stream, "%s", strings.Join(slices.Compact(reasons), "; "))
 	}
 	slices.SortFunc(out, func(a, b Condition) int {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject))

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prmsync/prmsync/evidence"
 	"github.com/prmsync/prmsync/rules"
@@ -546,6 +547,10 @@ func TestEngagement(t *testing.T) {
 	}
 	hidden := one(t, programme.Input{Contacts: []programme.Contact{meeting("2025-01-01", false)}, Gaps: []evidence.Gap{{Stream: "Event"}}})
 	has(t, hidden, programme.RuleNoContact, false) // what cannot be read is no silence
+	for since, want := range map[string]bool{"2025-11-23": true, "2025-11-24": false} {
+		never := one(t, programme.Input{Partners: []programme.Partner{{Key: "p", Name: "P", AwardedTier: "Gold", Since: day(t, since)}}})
+		has(t, never, programme.RuleNoContact, want)
+	}
 }
 
 func TestProjectAlerts(t *testing.T) {
@@ -558,19 +563,36 @@ func TestProjectAlerts(t *testing.T) {
 		miss("impl.followed", "Kranz: kick-off"), miss("impl.followed", "Kranz: status mails"), miss("impl.followed", "Kranz: steering meetings"),
 		miss("sales.followed", "Kranz: hand-over"), miss("impl.plan", "Kranz"), miss("sales.response", ""),
 	}
-	for _, rule := range []string{programme.RuleKickoffLate, programme.RuleWeeklyMailMissing, programme.RuleSteeringMissing, programme.RuleHandoverLate, programme.RuleMilestoneLate, programme.RuleAnswersSlow} {
+	ofProject := []string{programme.RuleKickoffLate, programme.RuleWeeklyMailMissing, programme.RuleSteeringMissing, programme.RuleHandoverLate, programme.RuleMilestoneLate}
+	for _, rule := range append([]string{programme.RuleAnswersSlow}, ofProject...) {
 		has(t, c, rule, true)
 	}
+	// A project that is over stays a verdict, and is an alert no more.
+	c.Over = map[evidence.Key]bool{{Doctype: "Project", Name: "P1"}: true}
+	has(t, c, programme.RuleAnswersSlow, true)
+	for _, rule := range ofProject {
+		has(t, c, rule, false)
+	}
+	// Unless a customer's escalation of it is under way.
+	c.Escalations = []programme.Escalation{{Name: "E", Partner: "p", Project: "P1", Status: "Customer Call Done"}}
+	c.Targeted["E"] = rules.Assessment{Kind: rules.Escalation, Target: rules.Target{Record: "E", Project: "P1"}, Verdicts: []rules.Verdict{miss("esc.impl.p3", "Kranz")}}
+	has(t, c, programme.RuleKickoffLate, true)
+	c.Escalations[0].Status = "Withdrawn"
+	has(t, c, programme.RuleKickoffLate, false)
 }
 
 func TestWorkConditions(t *testing.T) {
 	t.Parallel()
-	w := programme.Work{Parked: 2, ChangeBrake: "stopped", Skew: -2 * 60e9}
+	w := programme.Work{Parked: 2, ChangeBrake: "stopped"}
+	in := programme.Input{
+		Skew: -2 * time.Minute, Unrestricted: []string{"a@vale.example"},
+		Gaps: []evidence.Gap{{Stream: "Event", Reason: "no"}, {Stream: "Event", Reason: "no"}},
+	}
 	var got []string
-	for _, k := range programme.FleetConditions(&programme.Input{}, w) {
+	for _, k := range programme.FleetConditions(&in, w) {
 		got = append(got, k.Rule)
 	}
-	if want := []string{programme.RuleChangeBrake, programme.RuleClockSkew, programme.RuleOutboxStuck}; !slices.Equal(got, want) {
+	if want := []string{programme.RuleChangeBrake, programme.RuleClockSkew, programme.RuleOutboxStuck, programme.RuleUserUnrestricted, programme.RulePRMUnreadable}; !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
@@ -615,7 +637,7 @@ func BenchmarkProgramme(b *testing.B) {
 		for i := range in.Partners {
 			c := programme.CaseOf(&in, in.Partners[i].Key, now)
 			c.LevelOf = levelOf
-			_, shown := programme.Advance(nil, programme.Conditions(programme.AlertFacts{Now: now, Partner: c.Key, Case: &c}), c.Key, now)
+			_, shown := programme.Advance(nil, programme.Conditions(programme.AlertFacts{Now: now, Partner: c.Key, Case: &c}), c.Key, now, programme.HushOf(&in, now))
 			c.Stand(shown)
 			c.Commissions(func(string) (string, bool) { return "erp", true })
 			for _, a := range c.Audits {

@@ -35,7 +35,10 @@ type Input struct {
 	Finalised map[string]bool
 	// Unrestricted are partners' users who have no User Permission on a partner:
 	// they see every partner.
-	Unrestricted []string
+	Unrestricted []string `json:",omitempty"`
+	// Skew is how far the PRM's clock is ahead of ours, to the minute; zero while
+	// they differ by a minute or less.
+	Skew time.Duration `json:",omitempty"`
 }
 
 // Partner is the human side of a PMM Partner.
@@ -48,6 +51,7 @@ type Partner struct {
 	Activity     string // people's override; "" for none
 	Engagement   int    // days between contacts; 0 for the tier's default
 	Contract     Span
+	Since        evidence.Date // when the PRM got its record
 	MailDomains  []string
 	Modified     time.Time
 }
@@ -192,5 +196,17 @@ type Contact struct {
 type Snooze struct {
 	Alert        string
 	Acknowledged bool
-	Until        evidence.Date
+	Until        evidence.Date // the PRM date on which it is back
+}
+
+// Snoozed returns until when people want to hear nothing of alerts, by the
+// alert's key.
+func (in *Input) Snoozed() map[string]evidence.Date {
+	out := make(map[string]evidence.Date, len(in.Snoozes))
+	for _, s := range in.Snoozes {
+		if !s.Until.IsZero() {
+			out[s.Alert] = s.Until
+		}
+	}
+	return out
 }

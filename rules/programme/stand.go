@@ -85,7 +85,7 @@ func (c *Case) insights(s Standing, effect Effect, alerts []Alert) []insight {
 	}
 	firing := map[string]Alert{}
 	for _, a := range alerts {
-		if _, had := firing[a.Rule]; a.Firing && !had {
+		if _, had := firing[a.Rule]; a.Counts() && !had {
 			firing[a.Rule] = a
 		}
 	}
@@ -157,7 +157,7 @@ func (c *Case) insights(s Standing, effect Effect, alerts []Alert) []insight {
 	}
 	critical := ""
 	for _, a := range alerts {
-		if a.Firing && a.Severity == Critical && a.SubjectDoctype == doctypeSite {
+		if a.Counts() && a.Severity == Critical && a.SubjectDoctype == doctypeSite {
 			critical = a.Message
 			break
 		}
