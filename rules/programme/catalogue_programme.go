@@ -61,7 +61,7 @@ func CatalogueText() string {
 	for _, r := range Catalogue() {
 		hold := "0"
 		if r.Hold > 0 {
-			hold = strings.TrimSuffix(strings.TrimSuffix(r.Hold.String(), "0s"), "0m")
+			hold = strings.Replace(strings.TrimSuffix(r.Hold.String(), "0s"), "h0m", "h", 1)
 		}
 		var shown []string
 		if r.Channels&OnPRM != 0 {
