@@ -30,7 +30,7 @@ func (d *Daemon) Cycle(ctx context.Context, key string) (err error) {
 	began := time.Now()
 	defer func() {
 		if d.o.Metrics != nil {
-			d.o.Metrics.Cycle(key, time.Since(began), err != nil)
+			d.o.Metrics.Cycle(time.Since(began), err != nil)
 		}
 	}()
 

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/prmsync/prmsync/evidence"
 	"github.com/prmsync/prmsync/rules"
 	"github.com/prmsync/prmsync/rules/measure"
 	"github.com/prmsync/prmsync/rules/programme"
@@ -61,12 +62,10 @@ func byName() map[string]Metric {
 		{Name: "prmsync_satisfaction_stars", Help: "Mean rating of project customers in the last month that has any, 0 to 5.", Type: "gauge", Unit: "stars", Labels: []string{lPartner}},
 		{Name: "prmsync_ticket_feedback_stars", Help: "Mean rating of resolved tickets in the last week that has any, 0 to 5.", Type: "gauge", Unit: "stars", Labels: []string{lPartner}},
 		{Name: "prmsync_reports_missing", Help: "Weeks of the judged window for which a weekly figure was due and is not there.", Type: "gauge", Labels: []string{lPartner, lMetric}},
-		{Name: "prmsync_criterion_outcome", Help: "The current outcome of a criterion: 1 for the outcome named, and only that series exists.", Type: "gauge", Labels: []string{lPartner, lCriterion, lOutcome}},
-		{Name: "prmsync_verdicts", Help: "Number of criteria by outcome.", Type: "gauge", Labels: []string{lPartner, lOutcome}},
+		{Name: "prmsync_criterion_outcome", Help: "The current outcome of a criterion that applies: 1 for the outcome named, and only that series exists.", Type: "gauge", Labels: []string{lPartner, lCriterion, lOutcome}},
 		{Name: "prmsync_level_low", Help: "Highest maturity level that the evidence shows to hold.", Type: "gauge", Labels: []string{lPartner}},
 		{Name: "prmsync_level_high", Help: "Highest maturity level that the evidence does not refute.", Type: "gauge", Labels: []string{lPartner}},
 		{Name: "prmsync_assessment_timestamp_seconds", Help: "Instant of the last committed assessment.", Type: "gauge", Unit: "seconds", Labels: []string{lPartner}},
-		{Name: "prmsync_verdicts_carried", Help: "Verdicts kept from an earlier assessment through an outage.", Type: "gauge", Labels: []string{lPartner}},
 		{Name: "prmsync_tamper_signals", Help: "Contradictions in the evidence that a person should look at.", Type: "gauge", Labels: []string{lPartner}},
 		{Name: "prmsync_ncs_open", Help: "Non-conformances that are neither closed nor discarded.", Type: "gauge", Labels: []string{lPartner}},
 		{Name: "prmsync_ncs_overdue", Help: "Open non-conformances past their due date.", Type: "gauge", Labels: []string{lPartner}},
@@ -80,12 +79,11 @@ func byName() map[string]Metric {
 		{Name: "prmsync_site_clock_skew_seconds", Help: "The site's clock minus ours, by the Date of its answers.", Type: "gauge", Unit: "seconds", Labels: []string{lPartner, lSite}},
 		{Name: "prmsync_site_requests_total", Help: "Requests sent to the site.", Type: "counter", Labels: []string{lPartner, lSite}},
 		{Name: "prmsync_site_server_seconds_total", Help: "Time the site spent on our requests.", Type: "counter", Unit: "seconds", Labels: []string{lPartner, lSite}},
-		{Name: "prmsync_site_received_bytes_total", Help: "Bytes received from the site.", Type: "counter", Unit: "bytes", Labels: []string{lPartner, lSite}},
 		{Name: "prmsync_site_errors_total", Help: "Failed exchanges with the site by kind.", Type: "counter", Labels: []string{lPartner, lSite, lKind}},
 		{Name: "prmsync_site_breaker_open", Help: "Whether the site is left alone for a while after repeated failures: 1 or 0.", Type: "gauge", Labels: []string{lPartner, lSite}},
 		{Name: "prmsync_site_gaps", Help: "Streams of the site that cannot be seen, by kind of gap.", Type: "gauge", Labels: []string{lPartner, lSite, lKind}},
 		{Name: "prmsync_site_oldest_stream_timestamp_seconds", Help: "Last complete read of that stream of the site that was read longest ago.", Type: "gauge", Unit: "seconds", Labels: []string{lPartner, lSite}},
-		{Name: "prmsync_site_rows", Help: "Records of the site that are held.", Type: "gauge", Labels: []string{lPartner, lSite}},
+		{Name: "prmsync_site_coverage_ratio", Help: "Share of the streams of the site that were read completely, 0 to 1.", Type: "gauge", Unit: "ratio", Labels: []string{lPartner, lSite}},
 
 		{Name: "prmsync_outbox_changes", Help: "Changes that wait to be written to the PRM.", Type: "gauge"},
 		{Name: "prmsync_outbox_parked", Help: "Changes that wait for a person.", Type: "gauge"},
@@ -95,7 +93,7 @@ func byName() map[string]Metric {
 		{Name: "prmsync_prm_requests_total", Help: "Requests sent to the PRM.", Type: "counter"},
 		{Name: "prmsync_prm_conflicts_total", Help: "Fields that a person had changed and that were left as they are.", Type: "counter"},
 		{Name: "prmsync_brake_tripped", Help: "Whether a brake waits for a person: 1 or 0.", Type: "gauge", Labels: []string{lKind}},
-		{Name: "prmsync_cycles_total", Help: "Cycles by partner and result.", Type: "counter", Labels: []string{lPartner, lStatus}},
+		{Name: "prmsync_cycles_total", Help: "Cycles of partners by result.", Type: "counter", Labels: []string{lStatus}},
 		{Name: "prmsync_cycle_duration_seconds", Help: "How long a partner's cycle took.", Type: "histogram", Unit: "seconds"},
 		{Name: "prmsync_schedule_lag_seconds", Help: "How long the most overdue job has been due.", Type: "gauge", Unit: "seconds"},
 		{Name: "prmsync_store_bytes", Help: "Size of the state store.", Type: "gauge", Unit: "bytes"},
@@ -169,15 +167,19 @@ type State struct {
 func New(reg prometheus.Registerer, version, goVersion string) (*Set, error) {
 	s := &Set{cat: byName(), partners: map[string]*Partner{}}
 	get := func(name string) prometheus.Opts { return prometheus.Opts{Name: name, Help: s.cat[name].Help} }
-	s.cycles = prometheus.NewCounterVec(prometheus.CounterOpts(get("prmsync_cycles_total")), []string{lPartner, lStatus})
+	s.cycles = prometheus.NewCounterVec(prometheus.CounterOpts(get("prmsync_cycles_total")), []string{lStatus})
 	s.writes = prometheus.NewCounterVec(prometheus.CounterOpts(get("prmsync_prm_writes_total")), []string{lKind})
 	s.conflict = prometheus.NewCounter(prometheus.CounterOpts(get("prmsync_prm_conflicts_total")))
 	s.duration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "prmsync_cycle_duration_seconds", Help: s.cat["prmsync_cycle_duration_seconds"].Help,
 		Buckets: []float64{0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000},
 	})
+	// At zero from the start, so that rate sees the first.
 	for _, k := range []string{"insert", "update", "attach", "save"} {
-		s.writes.WithLabelValues(k) // at zero from the start, so that rate sees the first
+		s.writes.WithLabelValues(k)
+	}
+	for _, status := range []string{"done", "failed"} {
+		s.cycles.WithLabelValues(status)
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "prmsync_build_info", Help: s.cat["prmsync_build_info"].Help,
@@ -203,9 +205,6 @@ func (s *Set) SetPartner(key string, p Partner) {
 		p.Sites = old.Sites
 	}
 	s.partners[key] = &p
-	for _, status := range []string{"done", "failed"} {
-		s.cycles.WithLabelValues(key, status)
-	}
 }
 
 // SetSite shows a partner's site as it was after its last read.
@@ -246,7 +245,6 @@ func (s *Set) Keep(sites map[string][]string) {
 		keep, ok := sites[key]
 		if !ok {
 			delete(s.partners, key)
-			s.cycles.DeletePartialMatch(prometheus.Labels{lPartner: key})
 			continue
 		}
 		maps.DeleteFunc(p.Sites, func(site string, _ Site) bool { return !slices.Contains(keep, site) })
@@ -261,12 +259,12 @@ func (s *Set) SetState(st State) {
 }
 
 // Cycle counts one cycle of a partner.
-func (s *Set) Cycle(partner string, took time.Duration, failed bool) {
+func (s *Set) Cycle(took time.Duration, failed bool) {
 	status := "done"
 	if failed {
 		status = "failed"
 	}
-	s.cycles.WithLabelValues(partner, status).Inc()
+	s.cycles.WithLabelValues(status).Inc()
 	s.duration.Observe(took.Seconds())
 }
 
@@ -341,19 +339,12 @@ func (s *Set) partner(put putter, key string, p *Partner) {
 		put("prmsync_level_high", float64(a.LevelHigh), key)
 		put("prmsync_assessment_timestamp_seconds", seconds(a.AsOf), key)
 		put("prmsync_tamper_signals", float64(len(a.Signals)), key)
-		counts := map[rules.Outcome]int{}
-		carried := 0
 		for _, v := range a.Verdicts {
-			counts[v.Effective()]++
-			if !v.Carried.IsZero() {
-				carried++
+			// What does not apply has no outcome to look at, and is a quarter of all.
+			if o := v.Effective(); o != rules.NotApplicable {
+				put("prmsync_criterion_outcome", 1, key, v.Criterion, o.String())
 			}
-			put("prmsync_criterion_outcome", 1, key, v.Criterion, v.Effective().String())
 		}
-		for _, o := range rules.Outcomes() {
-			put("prmsync_verdicts", float64(counts[o]), key, o.String())
-		}
-		put("prmsync_verdicts_carried", float64(carried), key)
 		figures(put, key, a)
 		put("prmsync_ncs_open", float64(p.Standing.OpenNCs), key)
 		put("prmsync_ncs_overdue", float64(p.Standing.OverdueNCs), key)
@@ -392,7 +383,6 @@ func (s *Set) site(put putter, partner, site string, st Site, a rules.Assessment
 	put("prmsync_site_clock_skew_seconds", st.ClockSkew.Seconds(), partner, site)
 	put("prmsync_site_requests_total", float64(st.Requests), partner, site)
 	put("prmsync_site_server_seconds_total", st.ServerSeconds, partner, site)
-	put("prmsync_site_received_bytes_total", float64(st.Bytes), partner, site)
 	for kind, n := range st.Errors {
 		put("prmsync_site_errors_total", float64(n), partner, site, kind)
 	}
@@ -407,17 +397,28 @@ func (s *Set) site(put putter, partner, site string, st Site, a rules.Assessment
 		put("prmsync_site_gaps", float64(n), partner, site, kind)
 	}
 	// Not one series for each of the forty streams: the site's page lists them.
-	rows, oldest := 0, time.Time{}
+	streams, whole, oldest := map[string]bool{}, 0, time.Time{}
+	for _, g := range a.Gaps {
+		// What a site does not have, or what nobody wants, is not missing.
+		if g.Site == site && g.Stream != "" && g.Kind != evidence.Absent && g.Kind != evidence.Unmapped {
+			streams[g.Stream] = true
+		}
+	}
 	for _, c := range a.Coverage {
 		if c.Site != site {
 			continue
 		}
-		rows += c.Rows
+		if c.Complete && !streams[c.Stream] {
+			whole++
+		}
+		streams[c.Stream] = true
 		if t := c.LastSuccess; !t.IsZero() && (oldest.IsZero() || t.Before(oldest)) {
 			oldest = t
 		}
 	}
-	put("prmsync_site_rows", float64(rows), partner, site)
+	if len(streams) > 0 {
+		put("prmsync_site_coverage_ratio", float64(whole)/float64(len(streams)), partner, site)
+	}
 	if !oldest.IsZero() {
 		put("prmsync_site_oldest_stream_timestamp_seconds", seconds(oldest), partner, site)
 	}
@@ -457,7 +458,7 @@ func figures(put putter, key string, a rules.Assessment) {
 	if v, ok := latest[measure.SLA]; ok {
 		put("prmsync_sla_fulfilled_ratio", v.Value/100, key)
 		put("prmsync_sla_tickets", v.Denominator, key)
-		put("prmsync_tickets_open_late", v.Counts["open_and_late"], key)
+		put("prmsync_tickets_open_late", v.Counts[measure.CountOpenAndLate], key)
 	}
 	if v, ok := latest[measure.Satisfaction]; ok {
 		put("prmsync_satisfaction_stars", v.Value, key)

@@ -2,7 +2,6 @@ package metrics_test
 
 import (
 	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/prmsync/prmsync/metrics"
+	"github.com/prmsync/prmsync/rules/programme"
 )
 
 type ruleFile struct {
@@ -77,11 +77,15 @@ func TestEachAlertHasSeverityRunbookAndTests(t *testing.T) {
 		if r.Alert == "" {
 			continue
 		}
-		if !slices.Contains([]string{"info", "warning", "critical"}, r.Labels["severity"]) || r.Annotations["summary"] == "" {
+		if !slices.Contains([]string{"info", "warning", "critical", "{{ toLower $labels.severity }}"}, r.Labels["severity"]) || r.Annotations["summary"] == "" {
 			t.Errorf("%s lacks a severity or a summary", r.Alert)
 		}
-		page := path.Base(r.Annotations["runbook_url"])
-		text, err := os.ReadFile("../docs/runbooks/" + page)
+		// Silent, firing, resolved: three looks at least.
+		if n := strings.Count(tests, "alertname: "+r.Alert+"}") + strings.Count(tests, "alertname: "+r.Alert+"\n"); n < 3 {
+			t.Errorf("%s has %d tests, want silent, firing and resolved", r.Alert, n)
+		}
+		_, page, _ := strings.Cut(r.Annotations["runbook_url"], "/blob/main/docs/")
+		text, err := os.ReadFile("../docs/" + page)
 		if err != nil {
 			t.Errorf("%s: no runbook: %v", r.Alert, err)
 		}
@@ -90,9 +94,39 @@ func TestEachAlertHasSeverityRunbookAndTests(t *testing.T) {
 				t.Errorf("%s: runbook %s lacks %s", r.Alert, page, part)
 			}
 		}
-		// Silent, firing, resolved: three looks at least.
-		if n := strings.Count(tests, "alertname: "+r.Alert+"}") + strings.Count(tests, "alertname: "+r.Alert+"\n"); n < 3 {
-			t.Errorf("%s has %d tests, want silent, firing and resolved", r.Alert, n)
+	}
+}
+
+// Every alert of the catalogue that is meant for Prometheus reaches a person by one
+// of the shipped rules: by its own number, by name, or by the rule for all others.
+func TestEveryCatalogueAlertHasARule(t *testing.T) {
+	t.Parallel()
+	own := map[string]string{
+		programme.RuleSiteDown: "PrmsyncSiteDown", programme.RuleKeyRejected: "PrmsyncKeyRejected", programme.RulePermissionLost: "PrmsyncPermissionLost",
+		programme.RuleEvidenceStale: "PrmsyncEvidenceStale", programme.RuleDrift: "PrmsyncDrift", programme.RuleOverdue: "PrmsyncTasksOverdue",
+		programme.RuleSLA: "PrmsyncSLASlowBurn", programme.RuleReportMissing: "PrmsyncReportMissing", programme.RuleTamper: "PrmsyncTamperSignal",
+		programme.RuleOutboxStuck: "PrmsyncOutboxStuck", programme.RuleChangeBrake: "PrmsyncBrakeTripped", programme.RuleBraked: "PrmsyncBrakeTripped",
+		programme.RuleNCDue7: "PrmsyncNCDueSoon", programme.RuleNCDue1: "PrmsyncNCDueSoon", programme.RuleNCOverdue: "PrmsyncNCOverdue",
+		programme.RuleEscalationUnattended: "PrmsyncEscalationUnattended",
+	}
+	rs := shippedRules(t)
+	matcher := regexp.MustCompile(`prmsync_alert_firing\{rule(=~|!~|=)"([^"]+)"\}`)
+	for _, c := range programme.Catalogue() {
+		if c.Channels&programme.InPrometheus == 0 {
+			continue
+		}
+		var by []string
+		for _, r := range rs {
+			m := matcher.FindStringSubmatch(r.Expr)
+			if m != nil && regexp.MustCompile("^(?:"+m[2]+")$").MatchString(c.ID) != (m[1] == "!~") {
+				by = append(by, r.Alert)
+			}
+			if r.Alert != "" && r.Alert == own[c.ID] {
+				by = append(by, r.Alert)
+			}
+		}
+		if len(by) != 1 {
+			t.Errorf("%s reaches a person by %v, want one rule", c.ID, by)
 		}
 	}
 }

@@ -21,12 +21,15 @@ func TestThePageCountsWhatAScrapeBrings(t *testing.T) {
 		t.Fatal(err)
 	}
 	reg := prometheus.NewRegistry()
-	if err := fleet(reg, partners, criteria); err != nil {
+	if err := fleet(reg, partners, criteria, someone); err != nil {
 		t.Fatal(err)
 	}
 	n := scraped(t, reg)
+	if n > 15000 {
+		t.Errorf("a scrape of %d partners brings %d series; 15000 is what we promise", partners, n)
+	}
 	if !strings.Contains(string(text), fmt.Sprintf(" | %d |\n", n)) || n == 0 {
-		t.Errorf("a scrape brings %d series; the page ends with %s", n, text[len(text)-60:])
+		t.Errorf("a scrape brings %d series; the page ends with %s", n, text[len(text)-120:])
 	}
 	for _, m := range metrics.Catalogue() {
 		if !strings.Contains(string(text), "| `"+m.Name+"` |") {
@@ -53,7 +56,7 @@ func BenchmarkScrape(b *testing.B) {
 	for _, criteria := range []int{45, 60} {
 		b.Run(fmt.Sprint(criteria, "-criteria"), func(b *testing.B) {
 			reg := prometheus.NewRegistry()
-			if err := fleet(reg, partners, criteria); err != nil {
+			if err := fleet(reg, partners, criteria, someone); err != nil {
 				b.Fatal(err)
 			}
 			n := 0
