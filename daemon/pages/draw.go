@@ -67,6 +67,11 @@ func (t Trend) Last() string {
 	return "not known"
 }
 
+// Known tells whether any week has a figure.
+func (t Trend) Known() bool {
+	return slices.ContainsFunc(t.Points, func(p TrendPoint) bool { return p.Has })
+}
+
 // Top is the upper end of the scale: a share that stays small is drawn larger.
 func (t Trend) Top() int {
 	most := 0.0
@@ -146,15 +151,23 @@ func (s *server) ago(t time.Time) string {
 		return "never"
 	}
 	d := s.o.Now().Sub(t)
+	if d < 2*time.Minute {
+		return "just now"
+	}
+	return span(d) + " ago"
+}
+
+// span is a duration in the one unit that a reader cares for.
+func span(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
-		return "just now"
+		return fmt.Sprintf("%d s", int(max(d, 0).Seconds()))
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%d minutes ago", int(d.Minutes()))
+		return fmt.Sprintf("%d minutes", int(d.Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d hours ago", int(d.Hours()))
+		return fmt.Sprintf("%d hours", int(d.Hours()))
 	}
-	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
 func size(n int64) string {

@@ -230,6 +230,75 @@ func TestTheProgramSeesWhatThePersonSees(t *testing.T) {
 	}
 }
 
+// Whoever needs a person first stands first, however the configuration has them.
+func TestTheWorstStandsFirst(t *testing.T) {
+	t.Parallel()
+	verdict := func(o rules.Outcome) metrics.Partner {
+		return metrics.Partner{
+			Assessment: rules.Assessment{AsOf: now, Verdicts: []rules.Verdict{{Criterion: "gen.one", Title: "One thing is done", Outcome: o, Measured: "0 of 1"}}},
+			Sites:      map[string]metrics.Site{"erp": {Up: true, LastSuccess: now}},
+		}
+	}
+	dark := verdict(rules.Met)
+	dark.Sites = map[string]metrics.Site{"erp": {}}
+	held := map[string]metrics.Partner{
+		"well": verdict(rules.Met), "asks": verdict(rules.Insufficient), "fails": verdict(rules.NotMet), "dark": dark, "meridian": verdict(rules.Met), "warned": verdict(rules.Met),
+	}
+	o := options(t)
+	if _, err := o.Store.(*store.Store).CommitAssessment(t.Context(), store.Judgement{At: now, Alerts: []store.Episode{{
+		Alert:   programme.Alert{Key: "w", Rule: programme.RuleKickoffLate, Partner: "warned", Severity: programme.Warning, Message: "late", Firing: true, Since: now},
+		Pending: now, Fired: now,
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	o.Keys = func() []string { return []string{"well", "warned", "asks", "unread", "fails", "dark", "meridian"} }
+	o.Live = func(key string) (metrics.Partner, bool) { p, ok := held[key]; return p, ok }
+	h := handler(t, o)
+	var f pages.Fleet
+	if err := json.Unmarshal(get(t, h, "/api/fleet").Body.Bytes(), &f); err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, p := range f.Partners {
+		order = append(order, p.Partner)
+	}
+	if want := []string{"meridian", "dark", "fails", "asks", "unread", "warned", "well"}; !slices.Equal(order, want) {
+		t.Errorf("the order is %v, want %v", order, want)
+	}
+	if f.Well != 1 || f.Dark != 1 || f.Failing != 1 || f.Critical != 1 {
+		t.Errorf("%d are well, %d dark, %d fail and %d alerts are critical, want 1 each", f.Well, f.Dark, f.Failing, f.Critical)
+	}
+	body := get(t, h, "/").Body.String()
+	for _, want := range []string{"One thing is done", "gen.one: 0 of 1", "<b>2</b> alerts fire, 1 critical", "<b>Kick-off late</b>", "/docs/runbooks/project-late.md", "<b>Site does not answer</b>"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the first page does not say %q", want)
+		}
+	}
+}
+
+// A dead site hides forty streams for one reason, which is said once; and what is
+// not known is marked as neither kept nor missed.
+func TestOneReasonIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	a := sample("meridian")
+	a.Gaps = nil
+	for _, stream := range []string{"Task", "Issue", "Lead"} {
+		a.Gaps = append(a.Gaps, evidence.Gap{Site: "erp", Stream: stream, Kind: evidence.Unreachable, Reason: "no connection", Remedy: "see whether it is up", Since: now.Add(-time.Hour)})
+	}
+	a.Gaps = append(a.Gaps, evidence.Gap{Site: "erp", Stream: "Event", Kind: evidence.Forbidden, Reason: "not allowed"})
+	a.Verdicts[1].Items = []rules.Item{{Ref: evidence.Ref{Name: "T-2"}, Label: "who knows", Unknown: true}}
+	o.Live = func(key string) (metrics.Partner, bool) { return metrics.Partner{Assessment: a}, key == "meridian" }
+	h := handler(t, o)
+	site := get(t, h, "/partner/meridian/site/erp").Body.String()
+	if n := strings.Count(site, "no connection"); n != 1 || !strings.Contains(site, "<bdi>Task</bdi>, <bdi>Issue</bdi>, <bdi>Lead</bdi>") || !strings.Contains(site, "not allowed") {
+		t.Errorf("the reason is said %d times in %s", n, site)
+	}
+	if got := get(t, h, "/partner/meridian").Body.String(); !strings.Contains(got, `<li class="ask"><bdi>who knows</bdi>`) {
+		t.Error("a record of which nothing is known is not marked as such")
+	}
+}
+
 // What the exporter holds comes before the store, and brings what a site cost.
 func TestASiteShowsWhatItCost(t *testing.T) {
 	t.Parallel()

@@ -11,15 +11,21 @@ import (
 	"github.com/prmsync/prmsync/metrics"
 	"github.com/prmsync/prmsync/rules"
 	"github.com/prmsync/prmsync/rules/measure"
+	"github.com/prmsync/prmsync/rules/programme"
 	"github.com/prmsync/prmsync/store"
 )
 
 // Fleet is the first page.
 type Fleet struct {
+	// Partners begin with those that need a person most: a critical alert, a site
+	// without an answer, something not met, something not known.
 	Partners []FleetRow `json:"partners"`
 	Alerts   []Alert    `json:"alerts"`
+	Well     int        `json:"partners_well"`    // partners with everything met, all read and no alert
 	Failing  int        `json:"partners_failing"` // partners with something not met
 	Unsure   int        `json:"partners_unsure"`  // partners with something not known
+	Dark     int        `json:"partners_dark"`    // partners with a site that does not answer
+	Critical int        `json:"alerts_critical"`
 	Waiting  int        `json:"outbox_waiting"`
 	Parked   int        `json:"outbox_parked"`
 	Brakes   int        `json:"brakes"`
@@ -27,21 +33,41 @@ type Fleet struct {
 
 // FleetRow is one partner on it. AsOf is zero until the partner was judged.
 type FleetRow struct {
-	Partner   string    `json:"partner"`
-	Name      string    `json:"name"`
-	LevelLow  int       `json:"level_low"`
-	LevelHigh int       `json:"level_high"`
-	Met       int       `json:"met"` // or not applicable
-	NotMet    int       `json:"not_met"`
-	Unknown   int       `json:"unknown"`     // insufficient evidence, or only a person can say
-	Fails     string    `json:"fails_first"` // "" when nothing is not met
-	Why       string    `json:"unknown_first,omitempty"`
-	AsOf      time.Time `json:"as_of,omitzero"`
+	Partner   string `json:"partner"`
+	Name      string `json:"name"`
+	LevelLow  int    `json:"level_low"`
+	LevelHigh int    `json:"level_high"`
+	Met       int    `json:"met"` // or not applicable
+	NotMet    int    `json:"not_met"`
+	Unknown   int    `json:"unknown"`     // insufficient evidence, or only a person can say
+	Fails     string `json:"fails_first"` // "" when nothing is not met
+	// FailsTitle is the statement that Fails names by its id.
+	FailsTitle string    `json:"fails_first_title,omitempty"`
+	Why        string    `json:"unknown_first,omitempty"`
+	AsOf       time.Time `json:"as_of,omitzero"`
 	// Evidence is the last success of the site that was read longest ago; zero
 	// when one was never read. Dark says that a site cannot be reached now.
 	Evidence time.Time `json:"evidence,omitzero"`
 	Dark     bool      `json:"dark"`
 	Alerts   int       `json:"alerts"`
+	Critical int       `json:"alerts_critical"`
+}
+
+// rank orders partners: less needs a person sooner.
+func (r FleetRow) rank() int {
+	switch {
+	case r.Critical > 0:
+		return 0
+	case r.Dark:
+		return 1
+	case r.NotMet > 0:
+		return 2
+	case r.Unknown > 0 || r.AsOf.IsZero():
+		return 3
+	case r.Alerts > 0:
+		return 4
+	}
+	return 5
 }
 
 // Alert is one that fires.
@@ -53,15 +79,18 @@ type Alert struct {
 	Since    time.Time `json:"since"`
 }
 
-// alertGroup is a partner's alerts of one rule.
+// alertGroup is a partner's alerts of one rule. Rule is nil for one that the
+// catalogue of this version lacks.
 type alertGroup struct {
 	First Alert
 	More  []Alert
+	Rule  *programme.AlertRule
 }
 
 // group joins a partner's alerts of one rule, in the order of the first.
 func group(all []Alert) []alertGroup {
 	var out []alertGroup
+	rules := programme.Catalogue()
 	at := map[[3]string]int{}
 	for _, a := range all {
 		k := [3]string{a.Severity, a.Partner, a.Rule}
@@ -70,7 +99,11 @@ func group(all []Alert) []alertGroup {
 			continue
 		}
 		at[k] = len(out)
-		out = append(out, alertGroup{First: a})
+		g := alertGroup{First: a}
+		if i := slices.IndexFunc(rules, func(r programme.AlertRule) bool { return r.ID == a.Rule }); i >= 0 {
+			g.Rule = &rules[i]
+		}
+		out = append(out, g)
 	}
 	return out
 }
@@ -121,9 +154,13 @@ func (s *server) fleet(r *http.Request) (view, error) {
 	if f.Alerts, err = s.alerts(r.Context(), "*"); err != nil {
 		return view{}, err
 	}
-	firing := map[string]int{}
+	firing, critical := map[string]int{}, map[string]int{}
 	for _, a := range f.Alerts {
 		firing[a.Partner]++
+		if a.Severity == string(programme.Critical) {
+			critical[a.Partner]++
+			f.Critical++
+		}
 	}
 	for _, key := range s.o.Keys() {
 		a, live, err := s.assessment(r.Context(), key)
@@ -131,7 +168,13 @@ func (s *server) fleet(r *http.Request) (view, error) {
 			return view{}, err
 		}
 		row := fleetRow(a, live)
-		row.Partner, row.Name, row.Alerts = key, s.name(key), firing[key]
+		row.Partner, row.Name, row.Alerts, row.Critical = key, s.name(key), firing[key], critical[key]
+		if row.rank() == 5 {
+			f.Well++
+		}
+		if row.Dark {
+			f.Dark++
+		}
 		if row.NotMet > 0 {
 			f.Failing++
 		}
@@ -140,6 +183,7 @@ func (s *server) fleet(r *http.Request) (view, error) {
 		}
 		f.Partners = append(f.Partners, row)
 	}
+	slices.SortStableFunc(f.Partners, func(a, b FleetRow) int { return cmp.Compare(a.rank(), b.rank()) })
 	depths, err := s.o.Store.Depths(r.Context())
 	if err != nil {
 		return view{}, err
@@ -169,7 +213,7 @@ func fleetRow(a rules.Assessment, live metrics.Partner) FleetRow {
 		case rules.NotMet:
 			row.NotMet++
 			if row.Fails == "" {
-				row.Fails = v.Criterion + ": " + v.Measured
+				row.Fails, row.FailsTitle = v.Criterion+": "+v.Measured, v.Title
 			}
 		case rules.Insufficient, rules.Manual:
 			row.Unknown++
@@ -213,6 +257,7 @@ type Partner struct {
 	Sites  []string     `json:"sites"`
 
 	// For the page alone.
+	Sum       FleetRow  `json:"-"`
 	Rows      []row     `json:"-"`
 	NextLevel int       `json:"-"`
 	Next      []missing `json:"-"`
@@ -250,7 +295,7 @@ func (s *server) partner(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	a, _, err := s.assessment(r.Context(), key)
+	a, live, err := s.assessment(r.Context(), key)
 	if err != nil {
 		return view{}, err
 	}
@@ -259,7 +304,7 @@ func (s *server) partner(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	a.Partner = key
-	p := Partner{Name: s.name(key), Report: a.Report(links), Sites: []string{}}
+	p := Partner{Name: s.name(key), Report: a.Report(links), Sites: []string{}, Sum: fleetRow(a, live)}
 	if a.AsOf.IsZero() {
 		p.Report.AsOf = time.Time{}
 	}
@@ -320,6 +365,37 @@ type Site struct {
 	Cost     *Cost               `json:"cost,omitempty"` // absent until the site was read by this process
 	Coverage []evidence.Coverage `json:"coverage"`
 	Gaps     []evidence.Gap      `json:"gaps"`
+
+	// For the page alone.
+	Name   string   `json:"-"` // of the partner
+	Unseen []unseen `json:"-"`
+}
+
+// unseen is what keeps streams from being seen for one reason: a site that is
+// down hides forty of them.
+type unseen struct {
+	Kind           evidence.GapKind
+	Reason, Remedy string
+	Since          time.Time // of the oldest
+	Streams        []string
+}
+
+// together joins the gaps of one reason, in the order of the first.
+func together(gaps []evidence.Gap) []unseen {
+	var out []unseen
+	for _, g := range gaps {
+		stream := cmp.Or(g.Stream, "the whole site")
+		i := slices.IndexFunc(out, func(u unseen) bool { return u.Kind == g.Kind && u.Reason == g.Reason && u.Remedy == g.Remedy })
+		if i < 0 {
+			out = append(out, unseen{g.Kind, g.Reason, g.Remedy, g.Since, []string{stream}})
+			continue
+		}
+		out[i].Streams = append(out[i].Streams, stream)
+		if g.Since.Before(out[i].Since) {
+			out[i].Since = g.Since
+		}
+	}
+	return out
 }
 
 // Cost is what a site was asked since the process was started, and how it stood
@@ -365,6 +441,7 @@ func (s *server) site(r *http.Request) (view, error) {
 			out.Gaps = append(out.Gaps, g)
 		}
 	}
+	out.Name, out.Unseen = s.name(key), together(out.Gaps)
 	if st, ok := live.Sites[out.Site]; ok {
 		out.Cost = &Cost{
 			Up: st.Up, KeyAccepted: st.KeyAccepted, BreakerOpen: st.BreakerOpen, LastSuccess: st.LastSuccess, ClockSkew: st.ClockSkew.Seconds(),
@@ -380,11 +457,18 @@ type Operations struct {
 	Parked  int     `json:"outbox_parked"`
 	Failing int     `json:"jobs_failing"`
 	Held    int     `json:"brakes_held"`
+	LagSec  float64 `json:"schedule_lag_seconds"`
 	Jobs    []Job   `json:"jobs"`
 	Outbox  []Depth `json:"outbox"`
 	Brakes  []Brake `json:"brakes"`
 	Store   Sizes   `json:"store"`
 }
+
+// Late tells whether jobs start later than a poll may take.
+func (o Operations) Late() bool { return o.LagSec > 900 }
+
+// Lag is how long the most overdue job has been due, in words.
+func (o Operations) Lag() string { return span(time.Duration(o.LagSec * float64(time.Second))) }
 
 // Job is one row of the schedule.
 type Job struct {
@@ -434,6 +518,7 @@ func (s *server) operations(r *http.Request) (view, error) {
 		if j.Failures > 0 {
 			o.Failing++
 		}
+		o.LagSec = max(o.LagSec, s.o.Now().Sub(j.NextDue).Seconds())
 		o.Jobs = append(o.Jobs, Job{j.Name, j.NextDue, j.LastEnd, j.Failures, j.LastError})
 	}
 	depths, err := s.o.Store.Depths(r.Context())
