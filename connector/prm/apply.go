@@ -288,17 +288,31 @@ func asRows(v any) ([]map[string]any, bool) {
 	return nil, false
 }
 
+// attach hangs a private file on a record. One that bears the name is there
+// already, whatever it holds: from a run that was cut off, or from before a backup
+// was restored.
 func (p *PRM) attach(ctx context.Context, c plan.Change) (Applied, error) {
+	rows, err := p.c.List(ctx, frappe.ListQuery{
+		Doctype: "File", Fields: []string{"name", "file_url"}, OrderBy: "name asc", Limit: 1,
+		Filters: []frappe.Filter{
+			frappe.Where("attached_to_doctype", "=", c.Doctype), frappe.Where("attached_to_name", "=", c.Name), frappe.Where("file_name", "=", c.FileName),
+		},
+	})
+	if err != nil {
+		return Applied{}, err
+	}
+	if len(rows) > 0 {
+		return Applied{Known: p.attached(c, rows[0].Text("file_url")), Unchanged: true}, nil
+	}
 	_, url, err := p.c.Upload(ctx, frappe.Attachment{Name: c.FileName, Content: c.File, Doctype: c.Doctype, Docname: c.Name})
 	if err != nil {
 		return Applied{}, err
 	}
-	fields := maps.Clone(c.Fields)
-	if fields == nil {
-		fields = map[string]any{}
-	}
-	fields["file:"+c.FileName] = url
-	return Applied{Known: p.known(c, c.Name, "", fields)}, nil
+	return Applied{Known: p.attached(c, url)}, nil
+}
+
+func (p *PRM) attached(c plan.Change, url string) plan.Known {
+	return p.known(c, c.Name, "", map[string]any{plan.MarkFile + c.FileName: url})
 }
 
 // ApplyMany inserts records of one doctype that nobody edits, in as few

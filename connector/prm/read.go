@@ -47,35 +47,35 @@ var streams = []stream{
 	{doctype: "PMM Partner", fields: []string{
 		"creation", "partner_name", "partner_manager", "awarded_pmm", "awarded_tier", "engagement_days", "activity_override", "master_doctype", "master_name", "email", "website",
 	}},
-	{doctype: "PMM Site", fields: []string{"partner", "purpose", "enabled"}},
+	{doctype: "PMM Site", fields: []string{"partner", "purpose", "enabled", "partner_manager"}},
 	{doctype: "PMM Criterion", fields: []string{"enabled", "severity_override", "threshold_override"}},
 	{doctype: "Partner Tier", fields: []string{"enabled", "target_in_usd", "target_in_inr", "certificates_required", "pmm_required"}},
 	{doctype: "Partner Certificate", fields: []string{"team", "course", "version", "partner_member_email", "issue_date"}},
 	{
-		doctype: "PMM Assessment", fields: []string{"partner", "kind", "finalised"},
+		doctype: "PMM Assessment", fields: []string{"partner", "kind", "finalised", "partner_manager"},
 		child: "PMM Criterion Override", childFields: []string{"criterion", "verdict", "reason", "valid_until", "decided_by", "decided_on"},
 	},
 	{doctype: "Partner Audit", fields: []string{
 		"partner_team", "mode_of_audit", "requested_on", "proposed_audit_date", "audit_date", "conducted_by", "status", "custom_pmm_partner", "custom_kind",
 		"custom_pmm_level", "custom_outcome", "custom_proposed_outcome", "custom_escalation", "custom_previous_audit", "custom_assessment",
 		"custom_founder_present", "custom_sales_present", "custom_implementation_present", "custom_support_present", "custom_delivery_head_present",
-		"custom_sales_head_present", "custom_project_manager_present",
+		"custom_sales_head_present", "custom_project_manager_present", "custom_partner_manager", "custom_partner_name",
 	}},
 	{doctype: "Partner Non Conformance", fields: []string{
 		"creation", "partner_team", "partner_audit", "department", "nc_statement", "status", "expected_closure", "closed_on", "custom_pmm_partner", "custom_escalation",
-		"custom_criterion", "custom_source_key", "custom_disputed", "custom_recheck", "custom_overdue",
+		"custom_criterion", "custom_source_key", "custom_disputed", "custom_recheck", "custom_overdue", "custom_partner_manager", "custom_partner_name",
 	}},
 	{
 		doctype: "Partner Escalation", fields: []string{
 			"creation", "customer", "partner", "project_ref", "project_site", "status", "nc_state", "stage", "severity", "received_on", "source", "warning_sent_on",
-			"customer_call_on", "reaudit", "checklist_shared_on", "reaudit_on", "source_key",
+			"customer_call_on", "reaudit", "checklist_shared_on", "reaudit_on", "source_key", "partner_manager", "partner_name",
 		},
 		child: "PMM Escalation Point",
 	},
 	{doctype: "PMM Escalation Request", fields: []string{
 		"creation", "status", "customer", "contact_name", "contact_email", "partner_text", "project_text", "stage", "partner", "escalation",
 	}},
-	{doctype: "PMM Alert", fields: []string{"acknowledged", "snooze_until"}, filters: []frappe.Filter{frappe.Where("status", "=", "Firing")}},
+	{doctype: "PMM Alert", fields: []string{"acknowledged", "snooze_until", "partner", "partner_manager"}, filters: []frappe.Filter{frappe.Where("status", "=", "Firing")}},
 	{
 		doctype: "Event", fields: []string{"starts_on", "event_category", "status"},
 		child: "Event Participants", childFields: []string{"reference_docname"},
@@ -342,11 +342,74 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 	if skew := p.c.Stats().Skew; skew.Abs() > time.Minute {
 		in.Skew = skew.Round(time.Minute)
 	}
+	in.Stale = p.stale(in)
 	for _, s := range p.streams() {
 		in.Gaps = append(in.Gaps, p.held[s.name()].gaps...)
 	}
 	in.Gaps = append(in.Gaps, p.held[doctypeUser].gaps...)
 	return in
+}
+
+// copies are the doctypes whose records copy something of their partner when they
+// are saved.
+var copies = []struct{ doctype, partner, manager, name string }{
+	{"PMM Site", "partner", "partner_manager", ""},
+	{"PMM Assessment", "partner", "partner_manager", ""},
+	{"Partner Audit", "custom_pmm_partner", "custom_partner_manager", "custom_partner_name"},
+	{"Partner Non Conformance", "custom_pmm_partner", "custom_partner_manager", "custom_partner_name"},
+	{"Partner Escalation", "partner", "partner_manager", "partner_name"},
+	{"PMM Alert", "partner", "partner_manager", ""},
+}
+
+// stale finds the open records that show a manager or name of before.
+func (p *PRM) stale(in programme.Input) []programme.Stale {
+	partners := map[string]programme.Partner{}
+	for _, x := range in.Partners {
+		partners[x.Key] = x
+	}
+	closed := map[[2]string]bool{}
+	over := func(doctype, name string, is bool) {
+		if is {
+			closed[[2]string{doctype, name}] = true
+		}
+	}
+	for _, a := range in.Audits {
+		over("Partner Audit", a.Name, !a.Live() && (a.Status != programme.AuditCompleted || a.Outcome == programme.Awarded || a.Outcome == programme.NotAwarded))
+	}
+	for _, n := range in.NCs {
+		over("Partner Non Conformance", n.Name, n.Resolved())
+	}
+	for _, e := range in.Escalations {
+		over("Partner Escalation", e.Name, e.Ended())
+	}
+	newest := map[string]string{} // partner → the assessment of its latest week
+	p.each("PMM Assessment", func(d frappe.Doc) {
+		if d.Text("kind") == string(rules.Continuous) {
+			newest[d.Text("partner")] = max(newest[d.Text("partner")], d.Name())
+		}
+	})
+	p.each("PMM Assessment", func(d frappe.Doc) {
+		over("PMM Assessment", d.Name(), d.Bool("finalised") || d.Text("kind") == string(rules.Continuous) && newest[d.Text("partner")] != d.Name())
+	})
+	var out []programme.Stale
+	for _, k := range copies {
+		hidden := slices.ContainsFunc(p.held[k.doctype].gaps, func(g evidence.Gap) bool { return g.Field == k.manager || g.Field == k.name && k.name != "" })
+		if hidden {
+			continue
+		}
+		p.each(k.doctype, func(d frappe.Doc) {
+			x, known := partners[d.Text(k.partner)]
+			if !known || closed[[2]string{k.doctype, d.Name()}] || d.Text(k.manager) == x.Manager && (k.name == "" || d.Text(k.name) == x.Name) {
+				return
+			}
+			shows := x.Manager
+			if k.name != "" {
+				shows += "/" + x.Name
+			}
+			out = append(out, programme.Stale{Doctype: k.doctype, Name: d.Name(), Partner: x.Key, Shows: shows})
+		})
+	}
+	return out
 }
 
 func whole(d frappe.Doc, field string) int {

@@ -51,3 +51,24 @@ func BenchmarkUnchanged(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkEvidenceUnchanged plans one audit with as much evidence as is written
+// down, of which none changed.
+func BenchmarkEvidenceUnchanged(b *testing.B) {
+	at := time.Date(2026, 3, 20, 12, 0, 0, 0, time.UTC)
+	in := plan.Input{Now: at, Zone: time.UTC, Partner: plan.PartnerFacts{Key: "acme", Name: "Acme"}, Sites: []plan.SiteFacts{{Key: "erp"}}}
+	c := plan.Collected{Assessment: rules.Assessment{Key: "acme-audit-adt-0001", Kind: rules.Audit}}
+	for i := range plan.MaxPieces {
+		c.Pieces = append(c.Pieces, piece(fmt.Sprintf("T%04d", i), "h", "impl.followed"))
+	}
+	records, _ := plan.Evidence(in, c)
+	for _, ch := range plan.Diff(records, none, at) {
+		in.Captured = append(in.Captured, plan.Known{Doctype: ch.Doctype, Key: ch.Name, Fields: ch.Fields, Written: at})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if again, note := plan.Evidence(in, c); len(again) != 0 || note != "" {
+			b.Fatalf("%d records, %q", len(again), note)
+		}
+	}
+}

@@ -52,15 +52,12 @@ type Record struct {
 	Tables map[string][]string
 	// After lists keys of records that must exist first ("PMM Partner/meridian").
 	After []string
-	// File is the content of an Attach; FileName its name on the PRM.
-	File     []byte
-	FileName string
 }
 
 // Change is one write that turns what is known into what is wanted.
 type Change struct {
 	// Key is the same however often the change is planned:
-	// "<doctype>/<record key>#<digest of the fields>".
+	// "<doctype>/<record key>#<digest of the fields, or of the file's name>".
 	Key     string
 	Partner string
 	Doctype string
@@ -74,9 +71,10 @@ type Change struct {
 	Once []string
 	// Base holds, for an Update, the values that were last known for these
 	// fields: the third side of a three-way merge.
-	Base     map[string]any
-	Kind     Kind
-	Reason   string // "impl.followed: Met → Not Met"
+	Base   map[string]any
+	Kind   Kind
+	Reason string // "impl.followed: Met → Not Met"
+	// File is the content of an Attach; FileName its name on the PRM.
 	File     []byte
 	FileName string
 	// Planned is the instant of the cycle that planned it.

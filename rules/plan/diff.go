@@ -237,7 +237,7 @@ func canonical(v any) string {
 func change(w Record, op Op, fields, base map[string]any, kind Kind, reason string, now time.Time) Change {
 	c := Change{
 		Partner: w.Partner, Doctype: w.Doctype, Name: w.Key, KeyField: w.KeyField, Op: op, Fields: fields, Base: base,
-		Kind: kind, Reason: reason, File: w.File, FileName: w.FileName, Planned: now.UTC(),
+		Kind: kind, Reason: reason, Planned: now.UTC(),
 	}
 	h := sha256.New()
 	h.Write([]byte(op))
@@ -246,7 +246,6 @@ func change(w Record, op Op, fields, base map[string]any, kind Kind, reason stri
 		b = []byte(err.Error())
 	}
 	h.Write(b)
-	h.Write(w.File)
 	c.Key = w.Doctype + "/" + w.Key + "#" + hex.EncodeToString(h.Sum(nil))[:16]
 	return c
 }

@@ -30,6 +30,7 @@ type Case struct {
 	Escalations []Escalation
 	Requests    []Request // of the partner, or taken to be about it
 	Contacts    []Contact
+	Stale       []Stale
 	Certs       int
 	Calendar    evidence.Calendar
 	Finalised   map[string]bool
@@ -66,6 +67,7 @@ func CaseOf(in *Input, partner string, now time.Time) Case {
 	c.Audits = pick(in.Audits, func(a Audit) bool { return a.Partner == partner })
 	c.NCs = pick(in.NCs, func(n NC) bool { return n.Partner == partner })
 	c.Escalations = pick(in.Escalations, func(e Escalation) bool { return e.Partner == partner })
+	c.Stale = pick(in.Stale, func(s Stale) bool { return s.Partner == partner })
 	c.Contacts = pick(in.Contacts, func(k Contact) bool { return k.Partner == partner })
 	for _, r := range in.Requests {
 		if to, _ := Match(in.Partners, r); to == partner {

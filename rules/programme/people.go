@@ -33,6 +33,8 @@ type Input struct {
 	// Finalised holds the keys of the assessments that people have finalised; the
 	// daemon writes those no more.
 	Finalised map[string]bool
+	// Stale are the open records that show a partner's manager or name of before.
+	Stale []Stale `json:",omitempty"`
 	// Unrestricted are partners' users who have no User Permission on a partner:
 	// they see every partner.
 	Unrestricted []string `json:",omitempty"`
@@ -181,6 +183,15 @@ type Request struct {
 	Doctype string
 	// Source is the escalation's, as the PRM's options are; "" is the web form's.
 	Source string
+}
+
+// Stale is a record that copied its partner's manager and name when it was last
+// saved, and shows what is no longer so.
+type Stale struct {
+	Doctype string
+	Name    string
+	Partner string
+	Shows   string // what it should show: the manager and the name
 }
 
 // Contact is one engagement with a partner: an Event, a call, an audit.
