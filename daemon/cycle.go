@@ -238,7 +238,27 @@ func (d *Daemon) wanted(ctx context.Context, p *Partner, now time.Time, people p
 	}
 	records := once(append(plan.Wanted(in), plan.Programme(&c, zone, find)...))
 	w.records = len(records) + len(known.captures)
-	w.changes = append(plan.Diff(records, find, now), known.captures...)
+	w.changes = plan.Diff(records, find, now)
+	current := make(map[string]bool, len(in.Assessments))
+	for _, a := range in.Assessments {
+		current[a.Key] = true
+	}
+	saves := plan.Refresh(&c, w.changes, current, find, people.AsOf, now)
+	var files []plan.Change
+	if len(collected) > 0 {
+		var captured []map[string]any
+		for _, k := range in.Captured {
+			captured = append(captured, k.Fields)
+		}
+		for _, ch := range w.changes {
+			if ch.Doctype == plan.DoctypeEvidence {
+				captured = append(captured, ch.Fields)
+			}
+		}
+		files = plan.Attachments(p.Facts.Key, d.documents(p, &c, collected, captured, find), find, now)
+	}
+	w.records += len(saves) + len(files)
+	w.changes = slices.Concat(w.changes, saves, known.captures, files)
 	return w, nil
 }
 

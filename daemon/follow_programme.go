@@ -187,7 +187,7 @@ func (d *Daemon) levelOf(criterion string) int {
 }
 
 // withPeople finds known records; of those that people keep, what was read last
-// counts, unless we wrote after that.
+// counts, unless we wrote after that. What we noted beside the fields stays.
 func withPeople(known []plan.Known, c *programme.Case, read time.Time) plan.Lookup {
 	find := lookup(known)
 	theirs := lookup(plan.ProgrammeKnown(c))
@@ -197,7 +197,7 @@ func withPeople(known []plan.Known, c *programme.Case, read time.Time) plan.Look
 		if !ok || written && ours.Written.After(read) {
 			return ours, written
 		}
-		return k, true
+		return plan.WithMarks(k, ours), true
 	}
 }
 

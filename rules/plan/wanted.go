@@ -78,11 +78,16 @@ func Wanted(in Input) []Record {
 		out = append(out, site(in, s))
 	}
 	var rows []Record
-	notes := map[string]string{}
+	var notes map[string]string
+	if len(in.Collected) > 0 {
+		notes = map[string]string{}
+	}
 	for _, c := range in.Collected {
 		found, note := Evidence(in, c)
 		rows = append(rows, found...)
-		notes[c.Assessment.Key] = note
+		if note != "" {
+			notes[c.Assessment.Key] = " " + note
+		}
 	}
 	for _, a := range in.Assessments {
 		out = append(out, assessment(in, a, notes[a.Key]))
@@ -268,8 +273,8 @@ func assessment(in Input, a rules.Assessment, note string) Record {
 	f := map[string]any{
 		"title": Data(title(in, a)), "status": "Ready", "target_level": a.Target.Level, "level_range": levelRange(a), "level_low": a.LevelLow, "level_high": a.LevelHigh,
 		"met": met, "not_met": missed, "unknown": unknown, "period_from": date(from), "period_to": date(to), "cutoff": orNull(Datetime(a.Cutoff, in.Zone)),
-		"rule_set": Data(fmt.Sprintf("%s %s (%.12s)", a.Pack.Name, a.Pack.Version, a.Pack.SHA256)), "summary": Lines(strings.TrimSpace(summary(a, met, missed, unknown)+" "+note), 500),
-		"results": results, "samples": samples(a), "sample_note": Lines(strings.TrimSpace(sampleNote(a)+"\n"+collectedNote(a)), 2000),
+		"rule_set": Data(fmt.Sprintf("%s %s (%.12s)", a.Pack.Name, a.Pack.Version, a.Pack.SHA256)), "summary": Lines(summary(a, met, missed, unknown)+note, 500),
+		"results": results, "samples": samples(a), "sample_note": Lines(sampleNote(a)+"\n"+collectedNote(a), 2000),
 	}
 	once := map[string]any{"assessment_key": a.Key, "partner": in.Partner.Key, "kind": string(a.Kind)}
 	switch a.Kind {
