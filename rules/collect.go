@@ -54,6 +54,8 @@ type Piece struct {
 	Signal string
 	// ChangedAfter is set when its content changed after the cutoff.
 	ChangedAfter bool
+	// Gone is set when the site has deleted it since: Ref is what it was.
+	Gone bool
 }
 
 // Collection is what was found on one item of the sample, or on the escalated
@@ -116,6 +118,7 @@ type collector struct {
 	mails     map[evidence.Key][]evidence.Ref
 	signal    map[evidence.Key]string
 	moved     map[evidence.Key]bool // content changed after the cutoff
+	gone      map[evidence.Key]bool // deleted since
 	byVerdict map[evidence.Key]bool
 	out       []Piece
 	items     []Collection
@@ -125,9 +128,14 @@ func newCollector(s *evidence.Snapshot, a Assessment) *collector {
 	// Without a cutoff: what came later is collected too, and marked.
 	c := &collector{
 		s: s, a: &a, w: newWorld(&Input{Snapshot: s, StaleAfter: 24 * time.Hour}), known: map[evidence.Key]described{}, files: map[evidence.Key][]evidence.Ref{},
-		mails: map[evidence.Key][]evidence.Ref{}, signal: map[evidence.Key]string{}, moved: map[evidence.Key]bool{}, byVerdict: map[evidence.Key]bool{},
+		mails: map[evidence.Key][]evidence.Ref{}, signal: map[evidence.Key]string{}, moved: map[evidence.Key]bool{}, gone: map[evidence.Key]bool{}, byVerdict: map[evidence.Key]bool{},
 	}
 	c.describe()
+	for _, d := range s.Deletions {
+		if d.RenamedTo == "" {
+			c.gone[d.Key()] = true
+		}
+	}
 	for _, f := range s.Attachments {
 		c.files[f.On.Key()] = append(c.files[f.On.Key()], f.Ref)
 	}
@@ -239,6 +247,7 @@ func (c *collector) piece(r evidence.Ref) Piece {
 		d = described{ref: r, kind: PieceRecord}
 	}
 	p := Piece{Ref: d.ref, URL: c.s.Link(d.ref), Label: d.label, Kind: d.kind, On: d.on, Effect: Context, Signal: c.signal[r.Key()], ChangedAfter: c.moved[r.Key()]}
+	p.Gone = !ok && c.gone[r.Key()]
 	if cut := c.a.Cutoff; !cut.IsZero() {
 		p.Late = d.ref.Created.After(cut) || d.ref.Created.IsZero() && d.ref.Seen.After(cut)
 	}

@@ -152,6 +152,19 @@ func TestWhatWasProducedAfterTheCutoffIsKept(t *testing.T) {
 	}
 }
 
+// A verdict as of the cutoff names a record that was deleted since.
+func TestANamedRecordThatIsGoneIsSaidToBe(t *testing.T) {
+	t.Parallel()
+	s := twoProjects()
+	was := recordOf("File", "deleted")
+	s.Deletions = append(s.Deletions, evidence.Deletion{Ref: was, At: collectedAt})
+	v := rules.Verdict{Criterion: "impl.followed", Evidence: []evidence.Ref{was, recordOf("Task", "P1-brd"), recordOf("File", "unread")}}
+	pieces, _ := rules.Collect(s, rules.Assessment{Key: "a", Kind: rules.Audit, Verdicts: []rules.Verdict{v}})
+	if diff := cmp.Diff([]string{"record deleted"}, pieceNames(pieces, func(p rules.Piece) bool { return p.Gone })); diff != "" {
+		t.Errorf("gone (-want +got):\n%s", diff)
+	}
+}
+
 func TestCollectingDependsOnNoOrder(t *testing.T) {
 	t.Parallel()
 	a := rules.Assessment{Key: "a", Kind: rules.Audit, Cutoff: frozenAt, Samples: projectSample("P1", "P2")}

@@ -144,6 +144,9 @@ func Evidence(in Input, c Collected) (out []Record, note string) {
 			continue
 		}
 		last, again := h.last(src, criterion)
+		if again && p.Gone {
+			continue // captured before it went
+		}
 		if !again {
 			if h.captured >= MaxPieces {
 				left++
@@ -195,6 +198,8 @@ func sourceOf(in Input, r evidence.Ref) source {
 func integrity(p rules.Piece, last capture) (status, before string) {
 	before = cmp.Or(last.hash, last.before)
 	switch {
+	case p.Gone:
+		return IntegrityMissing, last.before
 	case p.Late:
 		if before == p.Ref.Hash {
 			before = ""
@@ -218,7 +223,9 @@ func integrity(p rules.Piece, last capture) (status, before string) {
 func vanished(in Input, c Collected, h *history) (out []Record, more int) {
 	here := make(map[source]bool, len(c.Pieces))
 	for _, p := range c.Pieces {
-		here[sourceOf(in, p.Ref)] = true
+		if !p.Gone {
+			here[sourceOf(in, p.Ref)] = true
+		}
 	}
 	seen := map[source]bool{}
 	for _, d := range c.Deleted {
@@ -236,7 +243,7 @@ func vanished(in Input, c Collected, h *history) (out []Record, more int) {
 		for _, crit := range crits {
 			last := byCrit[crit][len(byCrit[crit])-1]
 			key := EvidenceKey(d.Site, d.Doctype, d.Name, "", c.Assessment.Key, crit)
-			if h.keys[key] {
+			if h.keys[key] || last.status == IntegrityMissing {
 				continue
 			}
 			if h.rows >= MaxCaptures {

@@ -250,3 +250,16 @@ func TestWhatAnItemLacksIsSaidInTheAssessment(t *testing.T) {
 		}
 	}
 }
+
+// A frozen verdict may rest on a record that its site has deleted since.
+func TestARecordThatIsGoneIsNotCapturedAsIfItWereThere(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	l.cycle([]rules.Piece{piece("T1", "a", "impl.followed")})
+	gone := piece("T1", "a", "impl.followed")
+	gone.Gone = true
+	other := piece("T2", "b", "impl.followed")
+	other.Gone = true
+	wantRows(t, "one captured before, one not", l.cycle([]rules.Piece{gone, other}, deleted("T1"), deleted("T2")), "impl.followed T1: Missing", "impl.followed T2: Missing")
+	wantRows(t, "the same again", l.cycle([]rules.Piece{gone, other}, deleted("T1"), deleted("T2")))
+}

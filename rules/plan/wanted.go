@@ -274,7 +274,7 @@ func assessment(in Input, a rules.Assessment, note string) Record {
 		"title": Data(title(in, a)), "status": "Ready", "target_level": a.Target.Level, "level_range": levelRange(a), "level_low": a.LevelLow, "level_high": a.LevelHigh,
 		"met": met, "not_met": missed, "unknown": unknown, "period_from": date(from), "period_to": date(to), "cutoff": orNull(Datetime(a.Cutoff, in.Zone)),
 		"rule_set": Data(fmt.Sprintf("%s %s (%.12s)", a.Pack.Name, a.Pack.Version, a.Pack.SHA256)), "summary": Lines(summary(a, met, missed, unknown)+note, 500),
-		"results": results, "samples": samples(a), "sample_note": Lines(sampleNote(a)+"\n"+collectedNote(a), 2000),
+		"results": results, "samples": samples(in, a), "sample_note": Lines(sampleNote(a)+"\n"+collectedNote(a), 2000),
 	}
 	once := map[string]any{"assessment_key": a.Key, "partner": in.Partner.Key, "kind": string(a.Kind)}
 	switch a.Kind {
@@ -352,18 +352,29 @@ func summary(a rules.Assessment, met, missed, unknown int) string {
 	return s
 }
 
-func samples(a rules.Assessment) []map[string]any {
+func samples(in Input, a rules.Assessment) []map[string]any {
 	out := []map[string]any{}
 	kinds := map[string]string{"Project": "Project", "Quotation": "Deal", "Opportunity": "Deal", "CRM Deal": "Deal", "Issue": "Ticket", "HD Ticket": "Ticket"}
 	for _, s := range a.Samples {
 		for i, it := range s.Items {
 			out = append(out, map[string]any{
 				"kind": cmp.Or(kinds[it.Ref.Doctype], "Project"), "title": Data(it.Label), "source_name": Data(it.Ref.Name), "source_doctype": Data(it.Ref.Doctype),
-				"site": Data(it.Ref.Site), "population": s.Population, "rank": i + 1,
+				"site": Data(it.Ref.Site), "population": s.Population, "rank": i + 1, "source_url": recordURL(in, it.Ref),
 			})
 		}
 	}
 	return out
+}
+
+// recordURL opens the record on the partner's site; "" where the field cannot
+// hold the address.
+func recordURL(in Input, r evidence.Ref) string {
+	for _, s := range in.Sites {
+		if u := (evidence.Site{URL: s.URL}).Link(r); s.Key == r.Site && len(u) <= dataLimit {
+			return u
+		}
+	}
+	return ""
 }
 
 // sampleNote says how the sample was drawn.
