@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -194,8 +195,14 @@ func withPeople(known []plan.Known, c *programme.Case, read time.Time) plan.Look
 	return func(doctype, key string) (plan.Known, bool) {
 		k, ok := theirs(doctype, key)
 		ours, written := find(doctype, key)
-		if !ok || written && ours.Written.After(read) {
+		switch {
+		case !ok:
 			return ours, written
+		case written && ours.Written.After(read):
+			fields := maps.Clone(k.Fields)
+			maps.Copy(fields, ours.Fields)
+			ours.Fields = fields
+			return ours, true
 		}
 		return plan.WithMarks(k, ours), true
 	}

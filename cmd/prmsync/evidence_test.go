@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -205,4 +206,79 @@ func wantStatus(t *testing.T, world *demo.World, audit, record string, want ...s
 	if !slices.Equal(got, want) {
 		t.Errorf("%s is %v, want %v", record, got, want)
 	}
+}
+
+// What a partner changes or deletes once the audit is under way alters no verdict
+// of the audit, though all others see it; the evidence says what became of it.
+func TestAFrozenAuditIsJudgedAsOfTheCutoff(t *testing.T) {
+	t.Parallel()
+	c := &clock{t: time.Now().Add(-2 * time.Hour)}
+	w, world := newWorks(t, c)
+	audit, err := world.PRM.Insert("Partner Audit", map[string]any{
+		"partner_team": "amberline", "custom_pmm_partner": "amberline", "custom_kind": "PMM", "custom_pmm_level": "4", "status": "Scheduled",
+		"requested_on": c.now().Format(time.DateOnly), "audit_date": c.now().Format(time.DateOnly), "mode_of_audit": "Online",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cycle := func() {
+		t.Helper()
+		c.add(5 * time.Minute)
+		if err := w.daemon.Cycle(t.Context(), "amberline"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.daemon.Deliver(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verdicts := func(kind string) map[string]string {
+		t.Helper()
+		out := map[string]string{}
+		for _, a := range world.PRM.Docs("PMM Assessment") {
+			if a["kind"] != kind || a["partner"] != "amberline" {
+				continue
+			}
+			body, err := json.Marshal(world.PRM.Doc("PMM Assessment", a["name"].(string))["results"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range decode[[]map[string]any](t, body) {
+				out[row["criterion"].(string)] = fmt.Sprint(row["verdict"], ": ", row["measured"])
+			}
+		}
+		if len(out) == 0 {
+			t.Fatalf("no %s assessment", kind)
+		}
+		return out
+	}
+	cycle()
+	if err := world.PRM.Set("Partner Audit", audit, map[string]any{"status": "In Progress"}); err != nil {
+		t.Fatal(err)
+	}
+	cycle()
+	before, continuous := verdicts("Audit"), verdicts("Continuous")
+	site := member(t, world, "amberline").Site
+	gone := ""
+	captured := named(rowsOf(world, audit), "File")
+	for _, f := range site.Docs("File") {
+		if name := f["name"].(string); f["attached_to_doctype"] == "Task" && slices.Contains(captured, name) && gone == "" {
+			gone = name
+		}
+	}
+	if gone == "" {
+		t.Fatal("no scan of a sign-off among the evidence")
+	}
+	if err := site.Delete("File", gone); err != nil {
+		t.Fatal(err)
+	}
+	cycle()
+	if got := verdicts("Continuous")["impl.followed"]; got == continuous["impl.followed"] {
+		t.Errorf("impl.followed is still %q without the scan: the test tests nothing", got)
+	}
+	for id, want := range before {
+		if got := verdicts("Audit")[id]; got != want {
+			t.Errorf("%s of the frozen audit is %q, was %q", id, got, want)
+		}
+	}
+	wantStatus(t, world, audit, gone, "Clean", "Missing")
 }

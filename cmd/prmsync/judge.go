@@ -145,20 +145,29 @@ func (j *judge) pack(ctx context.Context, name string, at time.Time) (*rules.Pac
 
 // snapshot is the partner's evidence as of the instant.
 func (j *judge) snapshot(ctx context.Context, partner string, at time.Time) (evidence.Snapshot, error) {
-	in, ok, err := j.store.InputAt(ctx, inputPartner, partner, at)
+	asm, err := j.input(ctx, partner, at)
 	if err != nil {
 		return evidence.Snapshot{}, err
 	}
+	return partnersite.Assemble(asm), nil
+}
+
+// input is what the partner's evidence as of the instant is made from.
+func (j *judge) input(ctx context.Context, partner string, at time.Time) (partnersite.AssembleInput, error) {
+	in, ok, err := j.store.InputAt(ctx, inputPartner, partner, at)
+	if err != nil {
+		return partnersite.AssembleInput{}, err
+	}
 	if !ok {
-		return evidence.Snapshot{}, fmt.Errorf("nothing is known of partner %s; run a cycle first", partner)
+		return partnersite.AssembleInput{}, fmt.Errorf("nothing is known of partner %s; run a cycle first", partner)
 	}
 	var pi partnerInput
 	if err := json.Unmarshal(in.Body, &pi); err != nil {
-		return evidence.Snapshot{}, fmt.Errorf("partner %s in history: %w", partner, err)
+		return partnersite.AssembleInput{}, fmt.Errorf("partner %s in history: %w", partner, err)
 	}
 	stale, err := time.ParseDuration(pi.StaleAfter)
 	if err != nil {
-		return evidence.Snapshot{}, fmt.Errorf("partner %s in history: %w", partner, err)
+		return partnersite.AssembleInput{}, fmt.Errorf("partner %s in history: %w", partner, err)
 	}
 	asm := partnersite.AssembleInput{Partner: partner, MailDomains: pi.MailDomains, AsOf: at, StaleAfter: stale}
 	index := map[string]int{}
@@ -166,7 +175,7 @@ func (j *judge) snapshot(ctx context.Context, partner string, at time.Time) (evi
 		si := partnersite.SiteInput{Site: evidence.Site{Key: s.Key, URL: s.URL, Purpose: s.Purpose, Zone: "UTC"}}
 		reach, ok, err := j.store.Reach(ctx, partner, s.Key, at)
 		if err != nil {
-			return evidence.Snapshot{}, err
+			return partnersite.AssembleInput{}, err
 		}
 		if ok {
 			si.Site = reach.Site
@@ -180,12 +189,12 @@ func (j *judge) snapshot(ctx context.Context, partner string, at time.Time) (evi
 		}
 		m, ok, err := j.store.InputAt(ctx, inputMapping, partner+"/"+s.Key, at)
 		if err != nil {
-			return evidence.Snapshot{}, err
+			return partnersite.AssembleInput{}, err
 		}
 		var own config.Mapping
 		if ok {
 			if err := json.Unmarshal(m.Body, &own); err != nil {
-				return evidence.Snapshot{}, fmt.Errorf("mapping of %s/%s in history: %w", partner, s.Key, err)
+				return partnersite.AssembleInput{}, fmt.Errorf("mapping of %s/%s in history: %w", partner, s.Key, err)
 			}
 		}
 		si.Mapping = own.Over(partnersite.DefaultMapping(si.Site.Versions))
@@ -195,7 +204,7 @@ func (j *judge) snapshot(ctx context.Context, partner string, at time.Time) (evi
 	rows := map[[2]string]int{}
 	for d, err := range j.store.Versions(ctx, partner, at) {
 		if err != nil {
-			return evidence.Snapshot{}, err
+			return partnersite.AssembleInput{}, err
 		}
 		if i, ok := index[d.Site]; ok {
 			s := &asm.Sites[i]
@@ -215,6 +224,27 @@ func (j *judge) snapshot(ctx context.Context, partner string, at time.Time) (evi
 			cov[k].Rows = rows[[2]string{asm.Sites[i].Site.Key, cov[k].Stream}]
 		}
 		asm.Sites[i].Coverage = cov
+	}
+	return asm, nil
+}
+
+// frozen is the partner's evidence as it stood at the cutoff, by what is known
+// now: what was changed, deleted or made after it does not count. A version that
+// was read later but that its site had by then counts as it is.
+func (j *judge) frozen(ctx context.Context, now *evidence.Snapshot, cutoff time.Time) (evidence.Snapshot, error) {
+	asm, err := j.input(ctx, now.Partner, now.AsOf)
+	if err != nil {
+		return evidence.Snapshot{}, err
+	}
+	asm.AsOf = cutoff
+	for i := range asm.Sites {
+		asm.Sites[i].KnownAt = time.Time{}
+		docs := asm.Sites[i].Documents
+		for k := range docs {
+			if d := &docs[k]; d.Seen.After(cutoff) && !d.Gone && !d.Modified.IsZero() && !d.Modified.After(cutoff) {
+				d.Seen = cutoff
+			}
+		}
 	}
 	return partnersite.Assemble(asm), nil
 }
@@ -265,17 +295,27 @@ func (j *judge) Target(ctx context.Context, judged daemon.Judged, people program
 	if err != nil {
 		return rules.Assessment{}, err
 	}
+	metrics := judged.Assessments[0].Metrics
+	if !c.Cutoff.IsZero() && c.Cutoff.Before(snap.AsOf) {
+		if snap, err = j.frozen(ctx, &judged.Snapshot, c.Cutoff); err != nil {
+			return rules.Assessment{}, err
+		}
+		certified(&snap, people)
+		metrics = measure.All(&snap, measure.Options{})
+	}
 	in := rules.Input{
-		Snapshot: &snap, Metrics: judged.Assessments[0].Metrics, Kind: c.Kind, Target: c.Target, Samples: c.Samples, Cutoff: c.Cutoff,
-		Settings: people.Settings, Overrides: people.Overrides, Findings: c.Findings, Present: c.Present, Signals: rules.Signals(&snap, c.Occasion),
+		Snapshot: &snap, Metrics: metrics, Kind: c.Kind, Target: c.Target, Samples: c.Samples, Cutoff: c.Cutoff,
+		Settings: people.Settings, Overrides: people.Overrides, Findings: c.Findings, Present: c.Present, Signals: rules.Signals(&judged.Snapshot, c.Occasion),
 	}
 	if c.Kind == rules.Audit && in.Samples == nil {
 		in.Samples = rules.ContinuousSamples(&snap)
 	}
-	if ok && last.Assessment.AsOf.Before(snap.AsOf) {
+	if ok && last.Assessment.AsOf.Before(judged.Snapshot.AsOf) {
 		in.Previous = &last.Assessment
 	}
-	return rules.Judge(pack, in)
+	a, err := rules.Judge(pack, in)
+	a.AsOf = judged.Snapshot.AsOf.UTC() // when it was judged; Cutoff says as of when
+	return a, err
 }
 
 // certified adds the certificates that the PRM holds for the partner, and the
