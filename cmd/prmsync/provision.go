@@ -25,8 +25,9 @@ func (provisionApplyCmd) Help() string {
 PRMSYNC_PROVISION_API_KEY and PRMSYNC_PROVISION_API_SECRET: a System Manager who
 is also Workspace Manager and, for the customers' web form, Website Manager.
 
-Only adds and changes; what people added or edited stays. May be run again at
-any time, also after an interruption.`
+Only adds and changes; what people added or edited stays, and is named. A desk
+item that another user than this one saved last counts as edited: keep to one
+user for provisioning. May be run again at any time, also after an interruption.`
 }
 
 // Run provisions the PRM.

@@ -52,6 +52,22 @@ func stateOf(site *frappetest.Site, deployment string) map[string]any {
 	return out
 }
 
+// each runs a test for places from first to total, in two groups side by side:
+// a finished test that ran in parallel by itself would keep its site until the
+// last one ends.
+func each(t *testing.T, name string, first, total int, test func(t *testing.T, n int)) {
+	t.Helper()
+	by := step(total)
+	for group := range 2 {
+		t.Run(fmt.Sprintf("%s/%d", name, group), func(t *testing.T) {
+			t.Parallel()
+			for n := first + group*by; n < total; n += 2 * by {
+				t.Run(fmt.Sprintf("%d of %d", n, total), func(t *testing.T) { test(t, n) })
+			}
+		})
+	}
+}
+
 // TestCutOffRunsEndTheSame stops a run after one request, for requests all over
 // it, and starts it again.
 func TestCutOffRunsEndTheSame(t *testing.T) {
@@ -61,28 +77,25 @@ func TestCutOffRunsEndTheSame(t *testing.T) {
 		whole.KeepLog(true)
 		provision(t, provisioner(t, whole), deployment)
 		total, want := len(whole.Requests()), stateOf(whole, deployment)
-		for n := 1; n < total; n += step(total) {
-			t.Run(fmt.Sprintf("%s/%d of %d", deployment, n, total), func(t *testing.T) {
-				t.Parallel()
-				site := prmSite(t, frappetest.V15, deployment)
-				c := provisioner(t, site)
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				site.AfterRequests(n, cancel)
-				if _, err := schema.Provision(ctx, c, schema.Options{Deployment: deployment}); err == nil {
-					t.Fatal("the run was not cut off")
+		each(t, deployment, 1, total, func(t *testing.T, n int) {
+			site := prmSite(t, frappetest.V15, deployment)
+			c := provisioner(t, site)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			site.AfterRequests(n, cancel)
+			if _, err := schema.Provision(ctx, c, schema.Options{Deployment: deployment}); err == nil {
+				t.Fatal("the run was not cut off")
+			}
+			res := provision(t, c, deployment)
+			for _, i := range res.Items {
+				if i.Verb == schema.Cannot || i.Verb == schema.Left {
+					t.Errorf("resumed: %s", i)
 				}
-				res := provision(t, c, deployment)
-				for _, i := range res.Items {
-					if i.Verb == schema.Cannot || i.Verb == schema.Left {
-						t.Errorf("resumed: %s", i)
-					}
-				}
-				if diff := cmp.Diff(want, stateOf(site, deployment)); diff != "" {
-					t.Errorf("differs from a run that was not cut off (-want +got):\n%s", diff)
-				}
-			})
-		}
+			}
+			if diff := cmp.Diff(want, stateOf(site, deployment)); diff != "" {
+				t.Errorf("differs from a run that was not cut off (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -100,30 +113,27 @@ func TestLostAnswersEndTheSame(t *testing.T) {
 				writes++
 			}
 		}
-		for n := 0; n < writes; n += step(writes) {
-			t.Run(fmt.Sprintf("%s/%d of %d", deployment, n, writes), func(t *testing.T) {
-				t.Parallel()
-				site := prmSite(t, frappetest.V15, deployment)
-				c := provisioner(t, site)
-				for _, method := range []string{"POST", "PUT"} {
-					site.Break(frappetest.Fault{Method: method, Path: "*", After: n, Times: 1, DropAnswer: true})
+		each(t, deployment, 0, writes, func(t *testing.T, n int) {
+			site := prmSite(t, frappetest.V15, deployment)
+			c := provisioner(t, site)
+			for _, method := range []string{"POST", "PUT"} {
+				site.Break(frappetest.Fault{Method: method, Path: "*", After: n, Times: 1, DropAnswer: true})
+			}
+			for try := 0; ; try++ {
+				_, err := schema.Provision(t.Context(), c, schema.Options{Deployment: deployment})
+				if err == nil {
+					break
 				}
-				for try := 0; ; try++ {
-					_, err := schema.Provision(t.Context(), c, schema.Options{Deployment: deployment})
-					if err == nil {
-						break
-					}
-					if try == 4 {
-						t.Fatal(err)
-					}
+				if try == 4 {
+					t.Fatal(err)
 				}
-				site.Heal()
-				provision(t, c, deployment)
-				if diff := cmp.Diff(want, stateOf(site, deployment)); diff != "" {
-					t.Errorf("differs from a run that lost nothing (-want +got):\n%s", diff)
-				}
-			})
-		}
+			}
+			site.Heal()
+			provision(t, c, deployment)
+			if diff := cmp.Diff(want, stateOf(site, deployment)); diff != "" {
+				t.Errorf("differs from a run that lost nothing (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
