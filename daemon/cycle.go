@@ -229,8 +229,10 @@ func (d *Daemon) wanted(ctx context.Context, p *Partner, now time.Time, people p
 	w.out = d.follow(&c, sites, open)
 	zone := d.prmZone(ctx)
 	find := withPeople(known.records, &c, people.AsOf)
+	facts := p.Facts
+	facts.Master = c.Partner.Master
 	in := plan.Input{
-		Now: now, Zone: zone, Partner: p.Facts, Sites: sites, Standing: w.out.standing, Assessments: unfinished(w.assessments, &c), Alerts: w.out.shown,
+		Now: now, Zone: zone, Partner: facts, Sites: sites, Standing: w.out.standing, Assessments: unfinished(w.assessments, &c), Alerts: w.out.shown,
 		Collected: collected,
 	}
 	if len(collected) > 0 {

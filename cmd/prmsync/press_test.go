@@ -116,8 +116,21 @@ func TestTheWholeJobOnAPressSite(t *testing.T) {
 		kept[doctype] = site.Docs(doctype)
 	}
 
+	// A team's address is free text in press, and none of Frappe's e-mail fields
+	// takes this one.
+	if err := site.SetSilently("Team", "team-foxglove", map[string]any{"partner_email": "sales at foxglove"}); err != nil {
+		t.Fatal(err)
+	}
+	kept["Team"] = site.Docs("Team")
+
 	program(t, vars, exitNotMet, "once")
 	program(t, vars, exitNotMet, "once") // the first cycle had not seen the partners it made
+	if p := site.Doc("PMM Partner", "brackwater"); p["email"] != "info@brackwater.example" || p["tier_mirror"] != "Silver" {
+		t.Errorf("of the team: %v, %v", p["email"], p["tier_mirror"])
+	}
+	if p := site.Doc("PMM Partner", "foxglove"); plain(p["email"]) != "" || p["tier_mirror"] != "Silver" || plain(p["status"]) == "" {
+		t.Errorf("of a team without a proper address: %v, %v, %v", p["email"], p["tier_mirror"], p["status"])
+	}
 	if p := site.Doc("PMM Partner", "brackwater"); p == nil || p["master_name"] != "team-brackwater" || plain(p["overdue_ncs"]) != "1" {
 		t.Errorf("the partner of the late NC: %v", p)
 	}

@@ -88,6 +88,11 @@ var streams = []stream{
 	},
 }
 
+// teams are press's own records of partners; those of customers are not read.
+var teams = stream{
+	doctype: "Team", fields: []string{"partner_email", "partner_tier", "frappe_partnership_date"}, filters: []frappe.Filter{frappe.Where("erpnext_partner", "=", 1)},
+}
+
 // held is what the last reads left of a stream.
 type held struct {
 	rows   map[string]frappe.Doc
@@ -133,6 +138,9 @@ func (p *PRM) Read(ctx context.Context, _ programme.Input) (programme.Input, err
 // maps.
 func (p *PRM) streams() []stream {
 	out := slices.Clone(streams)
+	if p.deployment == "press" {
+		out = append(out, teams)
+	}
 	for _, i := range p.intake {
 		out = append(out, intakeStream(i))
 	}
@@ -217,9 +225,17 @@ func (p *PRM) input(zone *time.Location) programme.Input {
 	}
 	team := map[string]string{} // a master's name → the partner
 	p.each("PMM Partner", func(d frappe.Doc) {
+		var master programme.Master
+		var since evidence.Date
+		if h := p.held[teams.doctype]; h != nil && d.Text("master_doctype") == teams.doctype {
+			if m, ok := h.rows[d.Text("master_name")]; ok {
+				master = programme.Master{Read: true, Email: m.Text("partner_email"), Tier: m.Text("partner_tier")}
+				since = day(m, "frappe_partnership_date")
+			}
+		}
 		in.Partners = append(in.Partners, programme.Partner{
 			Key: d.Name(), Name: d.Text("partner_name"), Manager: d.Text("partner_manager"), AwardedTier: d.Text("awarded_tier"), Activity: d.Text("activity_override"),
-			AwardedLevel: whole(d, "awarded_pmm"), Engagement: whole(d, "engagement_days"), MailDomains: domains(d), Modified: when(d, "modified"),
+			AwardedLevel: whole(d, "awarded_pmm"), Engagement: whole(d, "engagement_days"), MailDomains: domains(d), Master: master, Contract: programme.Span{From: since}, Modified: when(d, "modified"),
 			Since: day(d, "creation"),
 		})
 		team[d.Name()] = d.Name()

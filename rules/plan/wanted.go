@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,7 @@ type PartnerFacts struct {
 	Key, Name     string
 	MasterDoctype string // press deployments: Team
 	MasterName    string
+	Master        programme.Master // what that record says
 }
 
 // SiteFacts is the state of one partner site.
@@ -161,6 +163,9 @@ func partner(in Input) Record {
 	if in.Partner.MasterDoctype != "" {
 		r.Once["master_doctype"], r.Once["master_name"] = in.Partner.MasterDoctype, in.Partner.MasterName
 	}
+	if m := in.Partner.Master; m.Read {
+		f["email"], f["tier_mirror"] = mail(m.Email), Data(m.Tier)
+	}
 	for _, a := range in.Assessments {
 		if a.Kind == rules.Continuous {
 			f["level_low"], f["level_high"] = a.LevelLow, a.LevelHigh
@@ -171,6 +176,17 @@ func partner(in Input) Record {
 		}
 	}
 	return r
+}
+
+// plainMail is an address that every Frappe takes for one; for any other it
+// refuses the whole record.
+var plainMail = regexp.MustCompile(`^[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}$`)
+
+func mail(s string) any {
+	if s = strings.TrimSpace(s); len(s) > dataLimit || !plainMail.MatchString(s) {
+		return nil
+	}
+	return s
 }
 
 // verdictsJSON is what the form script of PMM Partner draws: the latest

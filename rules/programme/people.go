@@ -55,7 +55,16 @@ type Partner struct {
 	Contract     Span
 	Since        evidence.Date // when the PRM got its record
 	MailDomains  []string
+	Master       Master
 	Modified     time.Time
+}
+
+// Master is what the partner's own record on the PRM says, where one is kept and
+// could be read: on a press site its team.
+type Master struct {
+	Read  bool
+	Email string
+	Tier  string
 }
 
 // Span is a stretch of civil dates; either end may be open (zero).
