@@ -62,6 +62,9 @@ func Data(s string) string { return Plain(s, dataLimit) }
 
 // Lines is Plain for each line of a longer plain text; empty lines go.
 func Lines(s string, limit int) string {
+	if !strings.Contains(s, "\n") {
+		return Plain(s, limit)
+	}
 	var out []string
 	for line := range strings.SplitSeq(s, "\n") {
 		if l := Plain(line, limit); l != "" {
@@ -103,8 +106,15 @@ func date(d evidence.Date) any { return orNull(d.String()) }
 
 // Department is the word of the PRM's Select fields.
 func Department(d evidence.Department) string {
-	if d == "" {
-		d = evidence.General
+	switch d { // those of the packs, without a copy
+	case evidence.General, "":
+		return "General"
+	case evidence.Implementation:
+		return "Implementation"
+	case evidence.Sales:
+		return "Sales"
+	case evidence.Support:
+		return "Support"
 	}
 	return strings.ToUpper(string(d[:1])) + string(d[1:])
 }

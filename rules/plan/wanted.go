@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-json"
 
 	"github.com/prmsync/prmsync/evidence"
 	"github.com/prmsync/prmsync/rules"
@@ -209,8 +210,8 @@ func verdictsJSON(a rules.Assessment) string {
 	rows := make([]row, 0, len(a.Verdicts))
 	for _, v := range inOrder(a.Verdicts) {
 		rows = append(rows, row{
-			v.Criterion, Plain(v.Title, 300), Department(v.Department), v.Level, string(v.Severity), v.Effective().String(), Data(v.Measured), Data(v.Expected),
-			Plain(v.Explanation, 300), firstURL(v), len(v.Evidence), Data(v.Flag),
+			v.Criterion, Plain(v.Title, 300), Department(v.Department), v.Level, string(v.Severity), v.counts.String(), Data(v.Measured), Data(v.Expected),
+			Plain(v.Explanation, 300), firstURL(v.Items), len(v.Evidence), Data(v.Flag),
 		})
 	}
 	b, err := json.Marshal(rows)
@@ -220,26 +221,30 @@ func verdictsJSON(a rules.Assessment) string {
 	return string(b)
 }
 
-func inOrder(vs []rules.Verdict) []rules.Verdict {
+// ranked is a verdict where it stands (a verdict is large) and what counts of it.
+type ranked struct {
+	*rules.Verdict
+	counts rules.Outcome
+	rank   int
+}
+
+// inOrder sorts verdicts as people read them: by level, the failing ones first.
+func inOrder(vs []rules.Verdict) []ranked {
 	worst := [...]rules.Outcome{rules.NotMet, rules.Insufficient, rules.Manual, rules.Met, rules.NotApplicable}
-	rank := func(v *rules.Verdict) int { return slices.Index(worst[:], v.Effective()) }
-	order := make([]*rules.Verdict, len(vs)) // a verdict is large: sort where they are
+	order := make([]ranked, len(vs))
 	for i := range vs {
-		order[i] = &vs[i]
+		o := vs[i].Effective()
+		order[i] = ranked{&vs[i], o, slices.Index(worst[:], o)}
 	}
-	slices.SortStableFunc(order, func(a, b *rules.Verdict) int {
-		return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Criterion, b.Criterion))
+	slices.SortStableFunc(order, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(a.rank, b.rank), cmp.Compare(a.Criterion, b.Criterion))
 	})
-	out := make([]rules.Verdict, len(vs))
-	for i, v := range order {
-		out[i] = *v
-	}
-	return out
+	return order
 }
 
 // firstURL is the record that a person should open first: the first failing one.
-func firstURL(v rules.Verdict) string {
-	for _, it := range v.Items {
+func firstURL(items []rules.Item) string {
+	for _, it := range items {
 		if it.URL != "" && len(it.URL) <= dataLimit {
 			return it.URL
 		}
@@ -271,7 +276,7 @@ func assessment(in Input, a rules.Assessment, note string) Record {
 	var met, missed, unknown int
 	results := make([]map[string]any, 0, len(a.Verdicts))
 	for _, v := range inOrder(a.Verdicts) {
-		switch v.Effective() {
+		switch v.counts {
 		case rules.Met, rules.NotApplicable:
 			met++
 		case rules.NotMet:
@@ -281,8 +286,8 @@ func assessment(in Input, a rules.Assessment, note string) Record {
 		}
 		results = append(results, map[string]any{
 			"criterion": v.Criterion, "verdict": v.Outcome.String(), "measured": Data(v.Measured), "expected": Data(v.Expected),
-			"evidence_count": len(v.Evidence), "proposed_nc": b2i(proposesNC(a, v)), "department": Department(v.Department), "level": v.Level,
-			"severity": string(v.Severity), "flag": Data(v.Flag), "statement": Plain(v.Title, 300), "explanation": Lines(v.Explanation, 500), "evidence_url": firstURL(v),
+			"evidence_count": len(v.Evidence), "proposed_nc": b2i(proposesNC(a.Kind, v.Severity, v.counts)), "department": Department(v.Department), "level": v.Level,
+			"severity": string(v.Severity), "flag": Data(v.Flag), "statement": Plain(v.Title, 300), "explanation": Lines(v.Explanation, 500), "evidence_url": firstURL(v.Items),
 		})
 	}
 	from, to := period(a)
@@ -310,8 +315,8 @@ func assessment(in Input, a rules.Assessment, note string) Record {
 
 // proposesNC: only an audit or escalation may lead to an NC, and only by a
 // missed NC criterion (domain.md C).
-func proposesNC(a rules.Assessment, v rules.Verdict) bool {
-	return a.Kind != rules.Continuous && v.Severity == rules.SeverityNC && v.Effective() == rules.NotMet
+func proposesNC(kind rules.Kind, severity rules.Severity, o rules.Outcome) bool {
+	return kind != rules.Continuous && severity == rules.SeverityNC && o == rules.NotMet
 }
 
 func b2i(b bool) int {

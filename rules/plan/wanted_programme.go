@@ -153,7 +153,7 @@ func raised(c *programme.Case, a programme.Audit, v rules.Verdict) Record {
 		Once: map[string]any{
 			"custom_source_key": key, "partner_audit": a.Name, "custom_pmm_partner": c.Key, "department": Department(v.Department), "status": "Open",
 			"nc_statement": Data(v.Title), "nc_description": Lines(strings.Join(lines, "\n"), 2000), "expected_closure": date(due),
-			"custom_criterion": Data(v.Criterion), "custom_evidence_url": firstURL(v), "custom_escalation": orNull(a.Escalation), "custom_recheck": "Unchecked",
+			"custom_criterion": Data(v.Criterion), "custom_evidence_url": firstURL(v.Items), "custom_escalation": orNull(a.Escalation), "custom_recheck": "Unchecked",
 		},
 	}
 }
