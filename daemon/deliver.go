@@ -12,10 +12,12 @@ import (
 	"github.com/prmsync/prmsync/store"
 )
 
-// Delivery's bounds: two partners at once, because a Frappe site has few slots
-// and people use the same ones; batches as large as one insert_many takes.
+// Delivery's bounds: four partners at once, so that two requests are in flight
+// (the client sends no more: a Frappe site has few slots, and people use the same
+// ones) while what was sent is written down; batches as large as one insert_many
+// takes.
 const (
-	deliverAtOnce = 2
+	deliverAtOnce = 4
 	deliverBatch  = 200
 	firstPause    = 5 * time.Second
 	longestPause  = 15 * time.Minute
