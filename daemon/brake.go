@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prmsync/prmsync/rules"
@@ -34,23 +35,9 @@ func (d *Daemon) brake(ctx context.Context, p *Partner, now time.Time, a rules.A
 	}
 	d.brakeMu.Lock()
 	defer d.brakeMu.Unlock()
-	brakes, err := d.o.Store.Brakes(ctx, d.now().Add(-brakeWindow))
-	if err != nil {
-		return false, err
-	}
-	var released time.Time
-	open := false
-	for _, b := range brakes {
-		if b.Kind != brakeChange {
-			continue
-		}
-		open = open || b.Released.IsZero()
-		if b.Released.After(released) {
-			released = b.Released
-		}
-	}
-	if open {
-		return true, nil
+	open, released, err := d.braked(ctx)
+	if err != nil || open {
+		return open, err
 	}
 	if d.swings == nil || !released.Equal(d.released) {
 		d.swings, d.released = map[string]swing{}, released
@@ -97,6 +84,25 @@ func (d *Daemon) brake(ctx context.Context, p *Partner, now time.Time, a rules.A
 	return true, nil
 }
 
+// braked reports whether a change brake holds, and when a person last released
+// one within the window.
+func (d *Daemon) braked(ctx context.Context) (open bool, released time.Time, err error) {
+	if d.o.ChangeBrake <= 0 {
+		return false, time.Time{}, nil
+	}
+	brakes, err := d.o.Store.Brakes(ctx, d.now().Add(-brakeWindow))
+	for _, b := range brakes {
+		if b.Kind != brakeChange {
+			continue
+		}
+		open = open || b.Released.IsZero()
+		if b.Released.After(released) {
+			released = b.Released
+		}
+	}
+	return open, released, err
+}
+
 // swingOf is how a partner stands that this process has not judged since it
 // started or since changes were let pass.
 func (d *Daemon) swingOf(ctx context.Context, key string, released time.Time) (swing, error) {
@@ -136,13 +142,56 @@ func outcomesOf(a rules.Assessment) rules.Assessment {
 	return slim
 }
 
-// passing are the changes that go out while the brake holds: the age of the
-// data, the state of the sites, alerts. They link to the partner's record, so
-// that none goes before that was made.
+// passing are the changes that go out while the brake holds. They link to the
+// partner's record, so that none goes before that was made.
 func passing(changes []plan.Change, made bool) []plan.Change {
-	return slices.DeleteFunc(slices.Clone(changes), func(c plan.Change) bool {
-		return !made || c.Kind != plan.Heartbeat && c.Doctype != plan.DoctypeAlert && c.Doctype != plan.DoctypeSite
-	})
+	return slices.DeleteFunc(slices.Clone(changes), func(c plan.Change) bool { return !made || !passes(c) })
+}
+
+// passes reports whether a change says nothing about verdicts: the age of the
+// data, the state of the sites, alerts.
+func passes(c plan.Change) bool {
+	return c.Kind == plan.Heartbeat || c.Doctype == plan.DoctypeAlert || c.Doctype == plan.DoctypeSite
+}
+
+// roundBound is how long changes wait for the other partners of their round to
+// be judged, because a site is slow or some partner is always at work.
+const roundBound = 2 * time.Minute
+
+// round is the partners that came due together. A faulty rule or reader shows in
+// all of them, so nothing of them is written before the last one is judged and
+// the brake has seen them all.
+type round struct {
+	mu    sync.Mutex
+	open  map[string]bool // jobs not judged yet
+	began time.Time
+}
+
+func (r *round) enter(job string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.open) == 0 {
+		r.open, r.began = map[string]bool{}, now
+	}
+	r.open[job] = true
+}
+
+func (r *round) leave(job string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, job)
+}
+
+// complete reports whether what is queued may go out; after roundBound it may,
+// and the next round begins.
+func (r *round) complete(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.open) > 0 && now.Sub(r.began) < roundBound {
+		return false
+	}
+	r.began = now
+	return true
 }
 
 // whyStopped is the brake on one line, for people.

@@ -145,6 +145,7 @@ type Daemon struct {
 
 	wake      chan struct{} // the schedule may have changed
 	deliverMu sync.Mutex    // one delivery at a time
+	round     round
 
 	judging chan struct{} // a slot for each processor: evidence fills memory
 

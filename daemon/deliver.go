@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,15 +27,24 @@ const (
 // Deliver sends what waits in the outbox, in order for each partner, until
 // nothing is left that may be sent now. A change that fails for a while stops
 // its partner and is tried again later; one that only a person can settle is
-// parked, and the others go on. The error is the store's or ctx's.
+// parked, and the others go on. While the change brake holds, what was queued
+// before it tripped stays too. The error is the store's or ctx's.
 func (d *Daemon) Deliver(ctx context.Context) error {
 	d.deliverMu.Lock()
 	defer d.deliverMu.Unlock()
+	held, _, err := d.braked(ctx)
+	if err != nil {
+		return fmt.Errorf("change brake: %w", err)
+	}
 	// Records of no partner go first: others link to them.
-	if err := d.deliverTo(ctx, ""); err != nil {
+	if err := d.deliverTo(ctx, "", false); err != nil {
 		return err
 	}
-	for range 100 { // what a round leaves is due later
+	rounds := 100 // what a round leaves is due later
+	if held {
+		rounds = 1 // or is held
+	}
+	for range rounds {
 		partners, err := d.o.Store.WaitingPartners(ctx, d.now())
 		if err != nil {
 			return fmt.Errorf("outbox: %w", err)
@@ -52,7 +62,7 @@ func (d *Daemon) Deliver(ctx context.Context) error {
 			wg.Go(func() {
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				if err := d.deliverTo(ctx, p); err != nil {
+				if err := d.deliverTo(ctx, p, held); err != nil {
 					mu.Lock()
 					errs = append(errs, err)
 					mu.Unlock()
@@ -67,12 +77,20 @@ func (d *Daemon) Deliver(ctx context.Context) error {
 	return nil
 }
 
-// deliverTo sends one partner's waiting changes until one has to wait.
-func (d *Daemon) deliverTo(ctx context.Context, partner string) error {
+// deliverTo sends one partner's waiting changes until one has to wait; while the
+// change brake holds, only those that pass it.
+func (d *Daemon) deliverTo(ctx context.Context, partner string, held bool) error {
 	for ctx.Err() == nil {
 		waiting, err := d.o.Store.Waiting(ctx, partner, d.now(), deliverBatch)
 		if err != nil {
 			return fmt.Errorf("outbox: %w", err)
+		}
+		if held {
+			_, made, err := d.o.Store.KnownRecord(ctx, plan.DoctypePartner, partner)
+			if err != nil {
+				return fmt.Errorf("outbox: %w", err)
+			}
+			waiting = slices.DeleteFunc(waiting, func(q store.Queued) bool { return !made || !passes(q.Change) })
 		}
 		if len(waiting) == 0 {
 			return nil

@@ -73,8 +73,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 		running[name] = true
 		mu.Unlock()
+		if strings.HasPrefix(name, pollPrefix) {
+			d.round.enter(name, d.now())
+		}
 		wg.Go(func() {
 			defer func() {
+				d.round.leave(name)
 				mu.Lock()
 				delete(running, name)
 				mu.Unlock()
@@ -178,13 +182,23 @@ func guarded(f func() error) (err error) {
 func (d *Daemon) job(ctx context.Context, name string) error {
 	switch name {
 	case jobDeliver:
-		return d.Deliver(ctx)
+		return d.deliverRound(ctx)
 	case jobHeartbeat:
 		return d.heartbeat(ctx)
 	}
 	key := strings.TrimPrefix(name, pollPrefix)
 	if err := d.Cycle(ctx, key); err != nil {
 		return err
+	}
+	d.round.leave(name)
+	return d.deliverRound(ctx)
+}
+
+// deliverRound delivers, unless partners that came due together are still to be
+// judged: the last one of them delivers for all.
+func (d *Daemon) deliverRound(ctx context.Context) error {
+	if d.o.ChangeBrake > 0 && !d.round.complete(d.now()) {
+		return nil
 	}
 	return d.Deliver(ctx)
 }
