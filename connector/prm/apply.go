@@ -42,6 +42,12 @@ func (p *PRM) Apply(ctx context.Context, c plan.Change) (Applied, error) {
 		err = classify(c.Doctype, c.Name, err)
 		if _, parked := errors.AsType[*Refused](err); parked {
 			p.c.Forget(c.Doctype) // a person will change it; the next try looks again
+			if frappe.CategoryOf(err) == frappe.Invalid && c.Op != plan.Attach {
+				// The PRM says that it does not fit, and its schema says what.
+				if _, ferr := p.fits(ctx, c.Doctype, c.Fields); frappe.CategoryOf(ferr) == frappe.Invalid {
+					err = classify(c.Doctype, c.Name, ferr)
+				}
+			}
 		}
 		return Applied{}, err
 	}
@@ -120,8 +126,16 @@ func (p *PRM) update(ctx context.Context, c plan.Change) (Applied, error) {
 		return Applied{}, err
 	}
 	var a Applied
+	looked := false
 	doc, wrote, err := p.c.UpdateMerged(ctx, c.Doctype, c.Name, func(have frappe.Doc) (map[string]any, error) {
 		a.Conflicts = 0
+		if !looked && altered(meta, c, have) {
+			looked = true // by a person, or their schema is not the remembered one
+			p.c.Forget(c.Doctype)
+			if meta, err = p.fits(ctx, c.Doctype, c.Fields); err != nil {
+				return nil, err
+			}
+		}
 		send := map[string]any{}
 		for k, want := range c.Fields {
 			f, _ := meta.Field(k)
@@ -144,6 +158,17 @@ func (p *PRM) update(ctx context.Context, c plan.Change) (Applied, error) {
 	a.Unchanged = !wrote
 	a.Known = p.known(c, c.Name, doc.Modified(), c.Fields)
 	return a, nil
+}
+
+// altered reports whether a field does not hold any more what was last written.
+func altered(meta *frappe.Meta, c plan.Change, have frappe.Doc) bool {
+	for k, base := range c.Base {
+		f, _ := meta.Field(k)
+		if child := meta.Children[f.Options]; !holds(f, child, base, have[k]) && !holds(f, child, c.Fields[k], have[k]) {
+			return true
+		}
+	}
+	return false
 }
 
 // peoples reports whether people edit the field on the PRM. What is read-only
@@ -176,16 +201,29 @@ func (p *PRM) save(ctx context.Context, c plan.Change) (Applied, error) {
 // silence; a renamed option makes the whole document unsavable.
 func (p *PRM) fits(ctx context.Context, doctype string, fields map[string]any) (*frappe.Meta, error) {
 	meta, err := p.c.Meta(ctx, doctype)
-	if err != nil {
+	if err != nil || misfit(meta, fields) == "" {
+		return meta, err
+	}
+	// What is remembered may be older than the repair.
+	p.c.Forget(doctype)
+	if meta, err = p.c.Meta(ctx, doctype); err != nil {
 		return nil, err
 	}
+	if why := misfit(meta, fields); why != "" {
+		return nil, p.drift(doctype, why)
+	}
+	return meta, nil
+}
+
+// misfit says which field cannot hold what is wanted, and why.
+func misfit(meta *frappe.Meta, fields map[string]any) string {
 	for _, k := range slices.Sorted(maps.Keys(fields)) {
 		f, ok := meta.Field(k)
 		if !ok {
-			return nil, p.drift(doctype, "the field "+k+" is gone")
+			return "the field " + k + " is gone"
 		}
 		if why := unfit(f, fields[k]); why != "" {
-			return nil, p.drift(doctype, why)
+			return why
 		}
 		rows, isTable := asRows(fields[k])
 		child := meta.Children[f.Options]
@@ -193,21 +231,21 @@ func (p *PRM) fits(ctx context.Context, doctype string, fields map[string]any) (
 			continue
 		}
 		if child == nil {
-			return nil, p.drift(doctype, "the field "+k+" is a table no more, but "+f.Type)
+			return "the field " + k + " is a table no more, but " + f.Type
 		}
 		for _, r := range rows {
 			for _, ck := range slices.Sorted(maps.Keys(r)) {
 				cf, ok := child.Field(ck)
 				if !ok {
-					return nil, p.drift(doctype, "the field "+ck+" of "+f.Options+" is gone")
+					return "the field " + ck + " of " + f.Options + " is gone"
 				}
 				if why := unfit(cf, r[ck]); why != "" {
-					return nil, p.drift(doctype, why)
+					return why
 				}
 			}
 		}
 	}
-	return meta, nil
+	return ""
 }
 
 // drift is a difference between the live schema and ours; it names no value
