@@ -13,8 +13,8 @@ import (
 	"github.com/prmsync/prmsync/store"
 )
 
-// brakeChange is the kind of the brake that holds the whole fleet's changes.
-const brakeChange = "change"
+// BrakeChange is the kind of the brake that holds the whole fleet's changes.
+const BrakeChange = "change"
 
 // brakeWindow is the time over which flips add up.
 const brakeWindow = 24 * time.Hour
@@ -75,7 +75,7 @@ func (d *Daemon) brake(ctx context.Context, p *Partner, now time.Time, a rules.A
 	}
 	// The same flips may come again after they were approved and undone.
 	id := b.ID + "-" + d.now().UTC().Format("20060102150405")
-	if err := d.o.Store.PutBrake(ctx, store.Brake{ID: id, Kind: brakeChange, Subject: "fleet: " + b.String(), Tripped: d.now(), Body: body}); err != nil {
+	if err := d.o.Store.PutBrake(ctx, store.Brake{ID: id, Kind: BrakeChange, Subject: "fleet: " + b.String(), Tripped: d.now(), Body: body}); err != nil {
 		return false, err
 	}
 	d.swings = nil
@@ -92,7 +92,7 @@ func (d *Daemon) braked(ctx context.Context) (open bool, released time.Time, err
 	}
 	brakes, err := d.o.Store.Brakes(ctx, d.now().Add(-brakeWindow))
 	for _, b := range brakes {
-		if b.Kind != brakeChange {
+		if b.Kind != BrakeChange {
 			continue
 		}
 		open = open || b.Released.IsZero()

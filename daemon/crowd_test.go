@@ -312,8 +312,14 @@ func (c *crowd) stands() {
 	if a := c.taken(); a.writes+a.many != 0 {
 		c.t.Errorf("it does not settle: %v", a)
 	}
-	if n := c.open(store.Waiting) + c.open(store.Parked); n != 0 {
-		c.t.Errorf("%d changes are still open", n)
+	for _, state := range []store.State{store.Waiting, store.Parked} {
+		left, err := c.store.List(c.t.Context(), "*", state, 3)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, q := range left {
+			c.t.Errorf("still %s: %s %s: %s", q.State, q.Change.Op, q.Change.Key, q.Error)
+		}
 	}
 	count := map[string]int{}
 	for _, key := range append([]string{""}, c.keys...) {

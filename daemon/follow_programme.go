@@ -262,7 +262,7 @@ func (d *Daemon) fleet(ctx context.Context, now time.Time) ([]plan.Record, []sto
 		return nil, nil, err
 	}
 	for _, b := range brakes {
-		if b.Released.IsZero() && b.Kind == brakeChange {
+		if b.Released.IsZero() && b.Kind == BrakeChange {
 			w.ChangeBrake = whyStopped(b)
 		}
 	}
