@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,7 +80,7 @@ func (c outboxListCmd) Run(p process) error {
 		}
 	}
 	if c.JSON {
-		return json.NewEncoder(p.stdout).Encode(rows)
+		return writeJSON(p.stdout, rows)
 	}
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(p.stdout, "nothing waits for the PRM")
@@ -103,25 +103,63 @@ func (c outboxListCmd) Run(p process) error {
 }
 
 type outboxRetryCmd struct {
-	ID []int64 `arg:"" help:"Changes by their ID in the list."`
+	ID      []int64 `arg:"" optional:"" help:"Changes by their ID in the list."`
+	All     bool    `help:"All that are parked."`
+	Partner string  `help:"With --all: only this partner's." placeholder:"KEY" default:"*"`
+	JSON    bool    `help:"Print one JSON document." name:"json"`
+}
+
+// Help is shown by --help.
+func (outboxRetryCmd) Help() string {
+	return `Makes changes due at once, after their cause was settled. A running prmsync sends
+them at its next look, within a quarter of a minute; without one, prmsync once does.`
 }
 
 // Run makes changes due at once.
 func (c outboxRetryCmd) Run(p process) error {
+	switch {
+	case c.All && len(c.ID) > 0:
+		return usage(errors.New("--all and IDs exclude each other"))
+	case !c.All && c.Partner != "*":
+		return usage(errors.New("--partner belongs to --all"))
+	case !c.All && len(c.ID) == 0:
+		return usage(errors.New("name changes by their ID, or --all; prmsync outbox list shows them"))
+	}
 	st, err := writable(p.ctx, p)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	if err := st.Requeue(p.ctx, c.ID...); err != nil {
-		return err
+	ids := c.ID
+	if c.All {
+		parked, err := st.List(p.ctx, c.Partner, store.Parked, 0)
+		if err != nil {
+			return err
+		}
+		ids = []int64{}
+		for _, q := range parked {
+			ids = append(ids, q.ID)
+		}
 	}
-	_, err = fmt.Fprintf(p.stdout, "%d changes will be sent at the next look\n", len(c.ID))
+	if err := st.Requeue(p.ctx, ids...); err != nil {
+		return unknownID(err)
+	}
+	if c.JSON {
+		return writeJSON(p.stdout, map[string][]int64{"requeued": ids})
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s will be sent at the next look\n", countOf(len(ids)))
 	return err
 }
 
 type outboxDropCmd struct {
-	ID []int64 `arg:"" help:"Changes by their ID in the list."`
+	ID   []int64 `arg:"" help:"Changes by their ID in the list."`
+	JSON bool    `help:"Print one JSON document." name:"json"`
+}
+
+// Help is shown by --help.
+func (outboxDropCmd) Help() string {
+	return `Gives changes up: they are not sent, and not queued again while they are planned
+unaltered. What they would have written stays as it is on the PRM.`
 }
 
 // Run gives changes up.
@@ -132,8 +170,26 @@ func (c outboxDropCmd) Run(p process) error {
 	}
 	defer st.Close()
 	if err := st.Drop(p.ctx, time.Now(), c.ID...); err != nil {
-		return err
+		return unknownID(err)
 	}
-	_, err = fmt.Fprintf(p.stdout, "%d changes dropped; what they would have written stays as it is on the PRM\n", len(c.ID))
+	if c.JSON {
+		return writeJSON(p.stdout, map[string][]int64{"dropped": c.ID})
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s dropped: the PRM stays as it is there\n", countOf(len(c.ID)))
 	return err
+}
+
+// unknownID makes an ID that names no open change a mistake in the command.
+func unknownID(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return usage(err)
+	}
+	return err
+}
+
+func countOf(n int) string {
+	if n == 1 {
+		return "1 change"
+	}
+	return fmt.Sprintf("%d changes", n)
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os/user"
 	"time"
 
 	"github.com/prmsync/prmsync/config"
+	"github.com/prmsync/prmsync/daemon"
 	"github.com/prmsync/prmsync/rules/plan"
 	"github.com/prmsync/prmsync/store"
 )
@@ -23,6 +27,12 @@ next cycle would queue for the PRM. Writes nothing. When a brake holds changes
 back, it is named with its ID; --approve ID lets them pass.`
 }
 
+// planDocument is the JSON of `plan`.
+type planDocument struct {
+	Changes []planned  `json:"changes"`
+	Held    []heldBack `json:"held"` // by which brakes; empty when none holds
+}
+
 // planned is one change as people and programs read it.
 type planned struct {
 	Partner string         `json:"partner"`
@@ -32,6 +42,15 @@ type planned struct {
 	Reason  string         `json:"reason"`
 	Fields  map[string]any `json:"fields"`
 	Before  map[string]any `json:"before,omitempty"`
+}
+
+// heldBack is a brake that holds.
+type heldBack struct {
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"` // change, or delete
+	Subject string    `json:"subject"`
+	Since   time.Time `json:"since"`
+	Flips   []string  `json:"flips,omitempty"` // of the change brake: "partner criterion: Met → Not Met"
 }
 
 // Run shows or approves.
@@ -65,41 +84,75 @@ func (c planCmd) Run(p process) error {
 	if len(keys) == 0 {
 		keys = w.daemon.Keys()
 	}
-	out := []planned{}
+	doc := planDocument{Changes: []planned{}, Held: []heldBack{}}
 	for _, key := range keys {
 		changes, err := w.daemon.Plan(p.ctx, key, now, people)
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 		for _, ch := range changes {
-			out = append(out, planned{ch.Partner, ch.Op, ch.Doctype, ch.Name, ch.Reason, ch.Fields, ch.Base})
+			doc.Changes = append(doc.Changes, planned{ch.Partner, ch.Op, ch.Doctype, ch.Name, ch.Reason, ch.Fields, ch.Base})
 		}
 	}
 	brakes, err := st.Brakes(p.ctx, now)
 	if err != nil {
 		return err
 	}
-	about := p.stdout
-	if c.JSON {
-		if err := writeJSON(p.stdout, out); err != nil {
-			return err
-		}
-		about = p.stderr // the document stays one
-	} else {
-		for _, ch := range out {
-			fmt.Fprintf(p.stdout, "%-7s %s %s: %s\n", ch.Op, ch.Doctype, ch.Name, ch.Reason)
-		}
-		fmt.Fprintf(p.stdout, "%d changes\n", len(out))
-	}
 	for _, b := range brakes {
-		if b.Released.IsZero() {
-			fmt.Fprintf(about, "held back since %s by the %s brake on %s; prmsync plan --approve %s lets it pass\n", b.Tripped.Local().Format(time.DateTime), b.Kind, b.Subject, b.ID)
+		if !b.Released.IsZero() {
+			continue
 		}
+		h := heldBack{ID: b.ID, Kind: b.Kind, Subject: b.Subject, Since: b.Tripped}
+		if b.Kind == daemon.BrakeChange {
+			if err := json.Unmarshal(b.Body, &h.Flips); err != nil {
+				return fmt.Errorf("brake %s: %w", b.ID, err)
+			}
+		}
+		doc.Held = append(doc.Held, h)
 	}
+	if c.JSON {
+		return writeJSON(p.stdout, doc)
+	}
+	doc.print(p.stdout)
 	return nil
 }
 
+// flipsShown is how many flips a person is shown of a brake.
+const flipsShown = 20
+
+// print writes the plan for people: by partner, what changes and why, then what
+// is held back.
+func (d planDocument) print(w io.Writer) {
+	partner := ""
+	for i, ch := range d.Changes {
+		if i == 0 || ch.Partner != partner {
+			partner = ch.Partner
+			fmt.Fprintf(w, "%s\n", partner)
+		}
+		fmt.Fprintf(w, "  %-6s  %s %s: %s\n", ch.Op, ch.Doctype, ch.Name, ch.Reason)
+	}
+	if len(d.Changes) == 0 {
+		fmt.Fprintln(w, "nothing to write: the PRM stands as wanted")
+	} else {
+		fmt.Fprintln(w, countOf(len(d.Changes)))
+	}
+	for _, h := range d.Held {
+		fmt.Fprintf(w, "\nHeld back by the %s brake since %s: %s\n", h.Kind, h.Since.Local().Format(time.DateTime), h.Subject)
+		for i, f := range h.Flips {
+			if i == flipsShown {
+				fmt.Fprintf(w, "  and %d more (--json lists them)\n", len(h.Flips)-flipsShown)
+				break
+			}
+			fmt.Fprintln(w, " ", f)
+		}
+		fmt.Fprintf(w, "prmsync plan --approve %s lets it pass\n", h.ID)
+	}
+}
+
 func (c planCmd) approve(p process) error {
+	if len(c.Partner) > 0 {
+		return usage(errors.New("--approve takes no --partner: a brake is let pass as a whole"))
+	}
 	st, err := writable(p.ctx, p)
 	if err != nil {
 		return err
@@ -110,8 +163,14 @@ func (c planCmd) approve(p process) error {
 		who = u.Username
 	}
 	if err := st.ReleaseBrake(p.ctx, c.Approve, who, time.Now()); err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			return usage(fmt.Errorf("%w; prmsync plan shows them", err))
+		}
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s may pass\n", c.Approve)
+	if c.JSON {
+		return writeJSON(p.stdout, map[string]string{"approved": c.Approve, "by": who})
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s may pass: what it held back goes out with each partner's next cycle\n", c.Approve)
 	return err
 }
