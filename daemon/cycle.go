@@ -44,9 +44,7 @@ func (d *Daemon) Cycle(ctx context.Context, key string) (err error) {
 		if err != nil {
 			return fmt.Errorf("read site %s: %w", s.Key, err)
 		}
-		if d.o.Metrics != nil {
-			d.o.Metrics.SetSite(key, s.Key, state.Metrics)
-		}
+		d.export(key, s.Key, func(m *metrics.Set) { m.SetSite(key, s.Key, state.Metrics) })
 		facts = append(facts, siteFacts(s, state))
 	}
 	now := d.now()
@@ -326,22 +324,90 @@ func (d *Daemon) show(key string, as []rules.Assessment, out followed, people pr
 			escalations[e.Status]++
 		}
 	}
-	d.o.Metrics.SetPartner(key, metrics.Partner{Assessment: as[0], Standing: out.standing, Escalations: escalations, Alerts: out.shown})
+	d.export(key, "", func(m *metrics.Set) {
+		m.SetPartner(key, metrics.Partner{Assessment: as[0], People: !people.AsOf.IsZero(), Standing: out.standing, Escalations: escalations, Alerts: out.shown})
+	})
 }
 
-// restore shows the last committed assessments, so that a restart does not
-// blank the metrics.
+// export shows something of a partner, or of a site of it, unless a reload has
+// taken it away meanwhile: a cycle that was under way does not bring it back.
+func (d *Daemon) export(key, site string, show func(*metrics.Set)) {
+	if d.o.Metrics == nil {
+		return
+	}
+	d.mu.Lock() // replace changes the partners and what is exported under it
+	defer d.mu.Unlock()
+	p, ok := d.partners[key]
+	if ok && (site == "" || slices.ContainsFunc(p.Sites, func(s PartnerSite) bool { return s.Key == site })) {
+		show(d.o.Metrics)
+	}
+}
+
+// restore shows the last committed assessments, with the alerts that fire and the
+// state in which the sites were left, so that a restart neither blanks the metrics
+// nor resolves an alert.
 func (d *Daemon) restore(ctx context.Context) error {
+	now := d.now()
 	for _, key := range d.Keys() {
 		held, ok, err := d.o.Store.LatestOf(ctx, key, rules.Continuous)
 		if err != nil {
 			return fmt.Errorf("read the last assessment of %s: %w", key, err)
 		}
-		if ok {
-			d.show(key, []rules.Assessment{held.Assessment}, followed{}, programme.Input{})
+		if !ok {
+			continue
+		}
+		open, err := d.o.Store.Alerts(ctx, key, now)
+		if err != nil {
+			return fmt.Errorf("read alerts: %w", err)
+		}
+		var out followed
+		for _, e := range open {
+			if e.Alert.Firing {
+				out.shown = append(out.shown, e.Alert)
+			}
+		}
+		if !d.o.People.AsOf.IsZero() {
+			c := d.caseOf(key, now, &d.o.People, Judged{Assessments: []rules.Assessment{held.Assessment}})
+			out.standing = c.Stand(out.shown)
+		}
+		d.show(key, []rules.Assessment{held.Assessment}, out, d.o.People)
+		if p, _, ok := d.partner(key); ok {
+			for _, s := range p.Sites {
+				if st, seen := left(held.Assessment, s.Key); seen {
+					d.export(key, s.Key, func(m *metrics.Set) { m.SetSite(key, s.Key, st) })
+				}
+			}
 		}
 	}
 	return nil
+}
+
+// left is the state in which an assessment's read left a site; false when the
+// assessment says nothing of it.
+func left(a rules.Assessment, site string) (metrics.Site, bool) {
+	st, seen := metrics.Site{Up: true, KeyAccepted: true}, false
+	for _, c := range a.Coverage {
+		if c.Site == site {
+			seen = true
+			if t := c.LastSuccess; !t.IsZero() && (st.LastSuccess.IsZero() || t.Before(st.LastSuccess)) {
+				st.LastSuccess = t
+			}
+		}
+	}
+	for _, g := range a.Gaps {
+		if g.Site != site {
+			continue
+		}
+		seen = true
+		switch g.Kind {
+		case evidence.Unreachable:
+			st.Up = false
+		case evidence.Unauthorized:
+			st.KeyAccepted = false
+		case evidence.Forbidden, evidence.Absent, evidence.Unmapped, evidence.Drifted, evidence.Hidden, evidence.Stale, evidence.Braked:
+		}
+	}
+	return st, seen
 }
 
 // decided returns what people decided, read at most every two minutes. When

@@ -119,6 +119,9 @@ type Options struct {
 	Programme   programme.Policy
 	Criteria    []plan.CriterionFacts
 	RuleVersion string
+	// People is what people decided as far as history knows: the exporter shows it
+	// after a restart until the PRM was read again. The zero value is nothing known.
+	People programme.Input
 }
 
 // Daemon keeps partners current. Its partners may be replaced while it runs.

@@ -125,7 +125,9 @@ type Set struct {
 // Partner is what is shown of one partner.
 type Partner struct {
 	Assessment rules.Assessment
-	Standing   programme.Standing
+	// People says that what people decided is known: Standing and Escalations hold.
+	People   bool
+	Standing programme.Standing
 	// Escalations counts by status; Alerts are the firing ones.
 	Escalations map[string]int
 	Alerts      []programme.Alert
@@ -346,13 +348,23 @@ func (s *Set) partner(put putter, key string, p *Partner) {
 			}
 		}
 		figures(put, key, a)
+	}
+	if p.People {
 		put("prmsync_ncs_open", float64(p.Standing.OpenNCs), key)
 		put("prmsync_ncs_overdue", float64(p.Standing.OverdueNCs), key)
 		if d := p.Standing.NextNCDue; !d.IsZero() {
 			put("prmsync_nc_next_due_timestamp_seconds", seconds(d.AddDays(1).Start(time.UTC)), key)
 		}
 	}
+	// Statuses are few and ours; another, which a person made up, is "Other".
+	states := map[string]int{}
 	for status, n := range p.Escalations {
+		if !slices.Contains(programme.EscalationStates(), status) {
+			status = "Other"
+		}
+		states[status] += n
+	}
+	for status, n := range states {
 		put("prmsync_escalations", float64(n), key, status)
 	}
 	alerts(put, key, p.Alerts)

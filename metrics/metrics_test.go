@@ -1,11 +1,14 @@
 package metrics_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -96,6 +99,42 @@ prmsync_site_oldest_stream_timestamp_seconds{partner="acme",site="erp"} 1.795507
 	set.Keep(map[string][]string{})
 	if n, err := testutil.GatherAndCount(reg, "prmsync_tasks_overdue_ratio", "prmsync_site_up", "prmsync_criterion_outcome", "prmsync_alert_firing"); err != nil || n != 0 {
 		t.Errorf("%d series of a partner that was removed (%v)", n, err)
+	}
+}
+
+// What a site, a person or an operator may write breaks no label: a scrape stays
+// lines of text, the value comes back whole, and a status that a person made up is
+// not another series.
+func TestLabelsTakeAnyText(t *testing.T) {
+	t.Parallel()
+	hostile := `<script>alert("x")</script>'"\ {} ` + "\n שלום \u202e " + strings.Repeat("W", 200)
+	reg := prometheus.NewPedanticRegistry()
+	set, err := metrics.New(reg, "1.0.0", "go1.26")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := partner()
+	p.Escalations = map[string]int{"Received": 1, hostile: 2, "Made up": 3}
+	p.Sites = map[string]metrics.Site{hostile: {Up: true}}
+	set.SetPartner(hostile, p)
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("lint finds %v (%v)", problems, err)
+	}
+	label := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(hostile)
+	want := "# HELP prmsync_escalations Escalations by status.\n# TYPE prmsync_escalations gauge\n" +
+		`prmsync_escalations{partner="` + label + `",status="Other"} 5` + "\n" +
+		`prmsync_escalations{partner="` + label + `",status="Received"} 1` + "\n" +
+		"# HELP prmsync_site_up Whether the last read of the site got an answer: 1 or 0.\n# TYPE prmsync_site_up gauge\n" +
+		`prmsync_site_up{partner="` + label + `",site="` + label + `"} 1` + "\n"
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "prmsync_escalations", "prmsync_site_up"); err != nil {
+		t.Error(err)
+	}
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for line := range strings.Lines(w.Body.String()) {
+		if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "prmsync_") && !strings.HasPrefix(line, "go_") && !strings.HasPrefix(line, "process_") {
+			t.Errorf("a line of the scrape is %q", line)
+		}
 	}
 }
 

@@ -155,17 +155,6 @@ func TestAPersonIsPaged(t *testing.T) {
 	t.Logf("inhibited: %v; told: %v", held, hook.got())
 }
 
-func memberOf(t *testing.T, world *demo.World, key string) *demo.Member {
-	t.Helper()
-	for _, m := range world.Members {
-		if m.Key == key {
-			return m
-		}
-	}
-	t.Fatalf("the demo has no partner %s", key)
-	return nil
-}
-
 // burden gives every open task of a partner's projects two more that are overdue;
 // finish completes them.
 func burden(t *testing.T, m *demo.Member) (finish func()) {
@@ -243,8 +232,8 @@ scrape_configs: [{job_name: prmsync, static_configs: [{targets: ['%s']}]}]
 			t.Fatal(err)
 		}
 	}
-	program(t, "prometheus-alertmanager", "--config.file="+dir+"/alertmanager.yaml", "--storage.path="+dir+"/am", "--web.listen-address="+am, "--cluster.listen-address=", "--log.level=warn")
-	program(t, "prometheus", "--config.file="+dir+"/prometheus.yaml", "--storage.tsdb.path="+dir+"/prom", "--web.listen-address="+prom, "--rules.alert.resend-delay=1s", "--log.level=warn")
+	launch(t, "prometheus-alertmanager", "--config.file="+dir+"/alertmanager.yaml", "--storage.path="+dir+"/am", "--web.listen-address="+am, "--cluster.listen-address=", "--log.level=warn")
+	launch(t, "prometheus", "--config.file="+dir+"/prometheus.yaml", "--storage.tsdb.path="+dir+"/prom", "--web.listen-address="+prom, "--rules.alert.resend-delay=1s", "--log.level=warn")
 	for _, url := range []string{"http://" + am + "/-/ready", "http://" + prom + "/-/ready"} {
 		eventually(t, url, time.Minute, func() bool {
 			resp, err := http.Get(url)
@@ -258,8 +247,8 @@ scrape_configs: [{job_name: prmsync, static_configs: [{targets: ['%s']}]}]
 	return "http://" + am, "http://" + prom
 }
 
-// program runs until the test ends; what it says is shown when the test fails.
-func program(t *testing.T, name string, args ...string) {
+// launch runs a program until the test ends; what it says is shown when the test fails.
+func launch(t *testing.T, name string, args ...string) {
 	t.Helper()
 	var said bytes.Buffer
 	cmd := exec.Command(name, args...)

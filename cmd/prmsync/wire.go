@@ -117,9 +117,14 @@ func build(ctx context.Context, st *store.Store, o worksOptions) (*works, error)
 		w.Close()
 		return nil, err
 	}
+	people, err := w.judge.peopleAt(ctx, o.clock())
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
 	w.daemon, err = daemon.New(daemon.Options{
 		Store: st, PRM: w.prm, Judge: w.judge, Metrics: w.metrics, Logger: o.log, Clock: o.clock, Version: versionText(),
-		ChangeBrake: o.config.Policy.ChangeBrake, Criteria: criteria, RuleVersion: version,
+		ChangeBrake: o.config.Policy.ChangeBrake, Criteria: criteria, RuleVersion: version, People: people,
 		Programme: programme.Policy{
 			Raise: o.config.Policy.NCMode == config.Raise, Unattended: o.config.Policy.UnattendedDays, Engagement: o.config.Policy.EngagementDays,
 		},

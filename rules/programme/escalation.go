@@ -23,6 +23,14 @@ const (
 	EscalationReopened     = "Re-opened"
 )
 
+// EscalationStates returns every state, in the order of the procedure.
+func EscalationStates() []string {
+	return []string{
+		EscalationReceived, EscalationWarned, EscalationCalled, EscalationScheduled, EscalationReaudited, EscalationRaised,
+		EscalationResolved, EscalationCustomerSide, EscalationNoMiss, EscalationWithdrawn, EscalationReopened,
+	}
+}
+
 // Waiting times in working days; house defaults.
 const (
 	warningWithin  = 1  // for the warning to the partner

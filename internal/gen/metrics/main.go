@@ -126,7 +126,7 @@ func fleet(reg prometheus.Registerer, n, criteria int, trouble func(int) bool) e
 		for s := range 45 {
 			a.Coverage = append(a.Coverage, evidence.Coverage{Site: "erp", Stream: fmt.Sprint("Stream ", s), Rows: 10, LastSuccess: asOf, Complete: true})
 		}
-		p := metrics.Partner{Sites: map[string]metrics.Site{"erp": {Up: true, KeyAccepted: true, LastSuccess: asOf}}}
+		p := metrics.Partner{People: true, Sites: map[string]metrics.Site{"erp": {Up: true, KeyAccepted: true, LastSuccess: asOf}}}
 		if trouble(i) {
 			for _, m := range []string{measure.OverduePct, measure.SLA} {
 				a.Metrics = append(a.Metrics, measure.Value{Metric: m, Period: week, Timeliness: measure.Never})
