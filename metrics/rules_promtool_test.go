@@ -79,3 +79,42 @@ func mustRead(t *testing.T, name string) []byte {
 	}
 	return b
 }
+
+// What an operator may call a partner or a site breaks no rule: the summary holds it
+// as it is, whatever it looks like in PromQL, in a template or in HTML.
+func TestRulesTakeAnyName(t *testing.T) {
+	t.Parallel()
+	name := `<b>"x"</b>'\ {{ end }} {} $1 שלום ` + "\u202e" + strings.Repeat("W", 200)
+	quote := func(s string) string { // of YAML, double
+		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	}
+	label := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"` // of PromQL
+	series := "prmsync_site_up{partner=" + label + ",site=" + label + "}"
+	firing := "prmsync_alert_firing{partner=" + label + `,rule="decision_needed",severity="Warning"}`
+	const runbooks = "https://github.com/prmsync/prmsync/blob/main/docs/runbooks/"
+	test := "rule_files: [" + quote(mustAbs(t, "rules/prmsync.yaml")) + "]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n" +
+		"      - {series: " + quote(series) + ", values: '0x30'}\n" +
+		"      - {series: " + quote(firing) + ", values: '1x30'}\n" +
+		"    alert_rule_test:\n      - eval_time: 20m\n        alertname: PrmsyncSiteDown\n        exp_alerts:\n" +
+		"          - exp_labels: {severity: critical, concern: site, partner: " + quote(name) + ", site: " + quote(name) + "}\n" +
+		"            exp_annotations: {summary: " + quote(name+": site "+name+" does not answer") + ", runbook_url: " + quote(runbooks+"site-down.md") + "}\n" +
+		"      - eval_time: 20m\n        alertname: PrmsyncProgramme\n        exp_alerts:\n" +
+		"          - exp_labels: {severity: warning, concern: programme, rule: decision_needed, partner: " + quote(name) + "}\n" +
+		"            exp_annotations: {summary: " + quote(name+": decision_needed fires 1 times") + ", runbook_url: " + quote(runbooks+"programme.md") + "}\n"
+	file := filepath.Join(t.TempDir(), "names_test.yaml")
+	if err := os.WriteFile(file, []byte(test), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "promtool", "test", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func mustAbs(t *testing.T, name string) string {
+	t.Helper()
+	p, err := filepath.Abs(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}

@@ -270,12 +270,16 @@ func (c *clock) add(d time.Duration) {
 // newWorks provisions a demo's PRM and wires the daemon to it.
 func newWorks(t testing.TB, c *clock) (*works, *demo.World) {
 	t.Helper()
+	return newWorksLogging(t, c, slog.New(slog.DiscardHandler))
+}
+
+func newWorksLogging(t testing.TB, c *clock, log *slog.Logger) (*works, *demo.World) {
+	t.Helper()
 	world, err := demo.NewWorld(c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(world.Close)
-	log := slog.New(slog.DiscardHandler)
 	if err := provisionDemo(t.Context(), world, &bytes.Buffer{}, log); err != nil {
 		t.Fatal(err)
 	}

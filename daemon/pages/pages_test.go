@@ -362,6 +362,41 @@ func TestNoAddressLeadsElsewhere(t *testing.T) {
 	}
 }
 
+// Whatever is asked for, the answer is guarded, leads nowhere else, shows no file of
+// ours or of the machine, and is one of few.
+func FuzzAddress(f *testing.F) {
+	for _, path := range append(slices.Clone(all), "/../../etc/passwd", "/%2e%2e/style.css", "//evil.example", "/\\evil.example", "/partner/%00", "/api//fleet", "/partner/\xff", "/style.css/", "/partner/meridian/site/../../..") {
+		f.Add(path)
+	}
+	h := handler(f, options(f))
+	f.Fuzz(func(t *testing.T, path string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		u, err := r.URL.Parse("http://prmsync.example/" + strings.TrimPrefix(path, "/"))
+		if err != nil {
+			return // no browser could ask for it
+		}
+		r.URL.Path, r.URL.RawPath, r.URL.RawQuery = u.Path, u.RawPath, u.RawQuery
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		switch w.Code {
+		case http.StatusOK, http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusNotFound, http.StatusBadRequest:
+		default:
+			t.Errorf("%q answers %d", path, w.Code)
+		}
+		if to := w.Header().Get("Location"); to != "" && (!strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.HasPrefix(to, "/\\")) {
+			t.Errorf("%q leads to %q", path, to)
+		}
+		if !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%q is not guarded", path)
+		}
+		for _, bad := range []string{"root:x:", "{{define", "package pages", "<script"} {
+			if strings.Contains(w.Body.String(), bad) {
+				t.Errorf("%q shows %s", path, bad)
+			}
+		}
+	})
+}
+
 // A fault of the store is told to the log and not to who asked.
 func TestAFaultIsNotTold(t *testing.T) {
 	t.Parallel()
