@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sethvargo/go-envconfig"
 
 	"github.com/prmsync/prmsync/daemon"
 	"github.com/prmsync/prmsync/internal/demo"
@@ -41,7 +43,7 @@ func gauges(t *testing.T, w *works) map[string]float64 {
 	return out
 }
 
-// A restart blanks no value and resolves no alert, before anything was read again.
+// status tells at a glance how all stand; a restart blanks no value and resolves no alert, before anything was read again.
 func TestARestartBlanksNothing(t *testing.T) {
 	t.Parallel()
 	c := &clock{t: time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)}
@@ -49,6 +51,7 @@ func TestARestartBlanksNothing(t *testing.T) {
 	once(t, w)
 	c.add(11 * time.Minute) // alerts of dead sites are held down for ten
 	once(t, w)
+	statusAtAGlance(t, w)
 	before := gauges(t, w)
 	again, err := demoWorks(t.Context(), w.store, world, slog.New(slog.DiscardHandler), c.now)
 	if err != nil {
@@ -156,4 +159,22 @@ func memberOf(t *testing.T, world *demo.World, key string) *demo.Member {
 	}
 	t.Fatalf("the demo has no partner %s", key)
 	return nil
+}
+
+// The terminal says in its first line whether all is well, and what is urgent before
+// what is not.
+func statusAtAGlance(t *testing.T, w *works) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"status"}, envconfig.MapLookuper(map[string]string{"PRMSYNC_DATABASE_URL": "sqlite:" + w.store.Name()}), &out, &errs); code != exitOK {
+		t.Fatalf("exit %d: %s", code, &errs)
+	}
+	got := out.String()
+	if first, _, _ := strings.Cut(got, "\n"); !strings.HasPrefix(first, "6 partners: 1 all well, 3 fail something, 3 not fully known. ") || !strings.Contains(first, " 1 critical. The oldest verdict is ") {
+		t.Errorf("the first line is %q", first)
+	}
+	critical, warning := strings.Index(got, "Critical site_down"), strings.Index(got, "Warning kickoff_late")
+	if critical < 0 || warning < critical || strings.Count(got, "Warning kickoff_late") != 1 || !strings.Contains(got, "; and 5") {
+		t.Errorf("alerts are not in order, or not together:\n%s", got)
+	}
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/prmsync/prmsync/config"
 	"github.com/prmsync/prmsync/rules"
@@ -88,8 +91,9 @@ type statusCmd struct {
 
 // Help is shown by --help.
 func (statusCmd) Help() string {
-	return `Reads the state store beside a running prmsync: partners with their levels, what
-fails first, what is not known; then the schedule, the outbox and alerts that fire.`
+	return `Reads the state store beside a running prmsync: in one line whether all is well;
+partners with their levels, what fails first, what is not known; alerts that fire, the
+urgent first; then the schedule, the outbox and brakes that hold.`
 }
 
 // status is the JSON of the command.
@@ -219,15 +223,78 @@ func (c statusCmd) read(p process) (status, error) {
 	return s, nil
 }
 
+// headline says in one line whether all is well.
+func (s status) headline() string {
+	well, fail, unsure, critical := 0, 0, 0, 0
+	oldest := s.At
+	for _, r := range s.Partners {
+		missed, unknown := false, false
+		for _, v := range r.Verdicts {
+			o := v.Outcome
+			if v.Override != nil {
+				o = v.Override.Outcome
+			}
+			missed = missed || o == rules.NotMet
+			unknown = unknown || o == rules.Insufficient || o == rules.Manual
+		}
+		switch {
+		case !missed && !unknown:
+			well++
+		case missed:
+			fail++
+		}
+		if unknown {
+			unsure++
+		}
+		if r.AsOf.Before(oldest) {
+			oldest = r.AsOf
+		}
+	}
+	for _, a := range s.Alerts {
+		if a.Severity == programme.Critical {
+			critical++
+		}
+	}
+	if len(s.Partners) == 0 {
+		return "No partner was judged yet."
+	}
+	return fmt.Sprintf("%d partners: %d all well, %d fail something, %d not fully known. %d alerts, %d critical. The oldest verdict is %s old.",
+		len(s.Partners), well, fail, unsure, len(s.Alerts), critical, max(s.At.Sub(oldest), 0).Round(time.Second))
+}
+
+// alertRows are the alerts as people read them: the urgent ones first, and those of
+// one rule about one partner as one row.
+func (s status) alertRows() []table.Row {
+	rank := []programme.AlertSeverity{programme.Critical, programme.Warning, programme.Info}
+	all := slices.Clone(s.Alerts)
+	slices.SortStableFunc(all, func(a, b statusAlert) int {
+		return cmp.Or(cmp.Compare(slices.Index(rank, a.Severity), slices.Index(rank, b.Severity)), cmp.Compare(a.Partner, b.Partner), cmp.Compare(a.Rule, b.Rule))
+	})
+	var out []table.Row
+	for i := 0; i < len(all); {
+		a, n := all[i], 1
+		for i+n < len(all) && all[i+n].Rule == a.Rule && all[i+n].Partner == a.Partner && all[i+n].Severity == a.Severity {
+			n++
+		}
+		what := a.Message
+		if n > 1 {
+			what += fmt.Sprintf("; and %d more", n-1)
+		}
+		out = append(out, table.Row{string(a.Severity) + " " + a.Rule, a.Partner, a.Since.Local().Format(time.DateTime), what})
+		i += n
+	}
+	return out
+}
+
 func (c statusCmd) print(p process, s status) {
+	fmt.Fprintln(p.stdout, s.headline())
 	fleetTable(p, p.stdout, s.Partners, nil)
 	t := table.NewWriter()
 	t.SetOutputMirror(p.stdout)
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"Alert", "Partner", "Since", "What"})
-	for _, a := range s.Alerts {
-		t.AppendRow(table.Row{string(a.Severity) + " " + a.Rule, a.Partner, a.Since.Local().Format(time.DateTime), a.Message})
-	}
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, WidthMax: 80, WidthMaxEnforcer: text.WrapSoft}})
+	t.AppendRows(s.alertRows())
 	if len(s.Alerts) > 0 {
 		t.Render()
 	}
