@@ -151,6 +151,9 @@ func siteFacts(s PartnerSite, st SiteState) plan.SiteFacts {
 				f.Status, f.LastError = "Degraded", g.Reason
 			}
 			f.Unreadable = append(f.Unreadable, g.Stream)
+			if slices.ContainsFunc(st.Coverage, func(c evidence.Coverage) bool { return c.Stream == g.Stream && !c.LastSuccess.IsZero() }) {
+				f.Lost = append(f.Lost, g.Stream)
+			}
 		case evidence.Drifted, evidence.Braked:
 			if f.Status == "Healthy" {
 				f.Status, f.LastError = "Degraded", g.Reason
@@ -160,6 +163,8 @@ func siteFacts(s PartnerSite, st SiteState) plan.SiteFacts {
 	}
 	slices.Sort(f.Unreadable)
 	f.Unreadable = slices.Compact(f.Unreadable)
+	slices.Sort(f.Lost)
+	f.Lost = slices.Compact(f.Lost)
 	return f
 }
 

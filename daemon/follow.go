@@ -19,7 +19,7 @@ func (d *Daemon) follow(c *programme.Case, sites []plan.SiteFacts, open []store.
 	facts := programme.AlertFacts{Now: now, Partner: key, Poor: d.o.Poor, Assessment: c.Continuous, Case: c}
 	for _, s := range sites {
 		facts.Sites = append(facts.Sites, programme.SiteFacts{
-			Key: s.Key, Record: plan.SiteKey(key, s.Key), Status: s.Status, LastError: s.LastError, LastSuccess: s.LastSuccess, Unreadable: s.Unreadable,
+			Key: s.Key, Record: plan.SiteKey(key, s.Key), Status: s.Status, LastError: s.LastError, LastSuccess: s.LastSuccess, Lost: s.Lost,
 		})
 	}
 	episodes := make([]programme.Episode, len(open))

@@ -49,7 +49,12 @@ func TestARestartBlanksNothing(t *testing.T) {
 	c := &clock{t: time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)}
 	w, world := newWorks(t, c)
 	once(t, w)
-	c.add(11 * time.Minute) // alerts of dead sites are held down for ten
+	if err := memberOf(t, world, "cinderpeak").Site.Revoke("Sales Invoice", "PMM Evidence Reader"); err != nil {
+		t.Fatal(err)
+	}
+	c.add(time.Hour) // rights are looked at anew
+	once(t, w)
+	c.add(11 * time.Minute) // what is lost, and a dead site, is held down for ten
 	once(t, w)
 	statusAtAGlance(t, w)
 	before := gauges(t, w)
@@ -91,7 +96,13 @@ func TestARestartBlanksNothing(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("after the restart (-before +after):\n%s", diff)
 	}
-	for _, want := range []string{"prmsync_alert_firing{partner=dunmore,rule=site_down,severity=Critical}", "prmsync_site_up{partner=dunmore,site=erp}", "prmsync_ncs_open{partner=cinderpeak}", "prmsync_escalations{partner=cinderpeak,status=Received}"} {
+	// What was never allowed was not lost.
+	for k := range after {
+		if strings.Contains(k, "rule=permission_lost") && !strings.Contains(k, "partner=cinderpeak") {
+			t.Errorf("%s fires", k)
+		}
+	}
+	for _, want := range []string{"prmsync_alert_firing{partner=cinderpeak,rule=permission_lost,severity=Warning}", "prmsync_alert_firing{partner=dunmore,rule=site_down,severity=Critical}", "prmsync_site_up{partner=dunmore,site=erp}", "prmsync_ncs_open{partner=cinderpeak}", "prmsync_escalations{partner=cinderpeak,status=Received}"} {
 		if _, ok := after[want]; !ok {
 			t.Errorf("%s is not there", want)
 		}

@@ -65,6 +65,7 @@ type SiteFacts struct {
 	Versions    map[string]string
 	Zone        string
 	Unreadable  []string
+	Lost        []string // of them, what was once read
 }
 
 // SiteKey is the name of a site's record on the PRM.

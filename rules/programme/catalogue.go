@@ -130,7 +130,7 @@ type SiteFacts struct {
 	Status      string // Healthy, Degraded, Unreachable, Unauthorized
 	LastError   string
 	LastSuccess time.Time
-	Unreadable  []string
+	Lost        []string // streams that were once read and no longer are
 }
 
 // AlertFacts is what the conditions of one partner follow from.
@@ -169,8 +169,8 @@ func Conditions(f AlertFacts) []Condition {
 			down[s.Key] = true
 			site(RuleKeyRejected, fmt.Sprintf("Site %s of %s no longer accepts the key", s.Key, f.Partner))
 		}
-		if len(s.Unreadable) > 0 {
-			site(RulePermissionLost, fmt.Sprintf("Site %s of %s does not let us read %s", s.Key, f.Partner, strings.Join(s.Unreadable, ", ")))
+		if len(s.Lost) > 0 {
+			site(RulePermissionLost, fmt.Sprintf("Site %s of %s no longer lets us read %s", s.Key, f.Partner, strings.Join(s.Lost, ", ")))
 		}
 	}
 	stale, drift, braked := map[string][]string{}, map[string][]string{}, map[string][]string{}
