@@ -134,8 +134,9 @@ func (s *Site) Snapshot() *State {
 	return st
 }
 
-// Restore brings the site's data back to a snapshot and clears configuration
-// and faults; users, keys and schema are data too.
+// Restore brings the site's data back to a snapshot, its own or another site's of
+// the same options, and clears configuration and faults; users, keys and schema
+// are data too.
 func (s *Site) Restore(st *State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,6 +157,7 @@ func (s *Site) Restore(st *State) {
 	for k, v := range st.blobs {
 		s.blobs[k] = v
 	}
+	s.hashes = max(s.hashes, st.hashes) // a snapshot of another site brings its names
 	clear(s.config)
 	clear(s.locked)
 	clear(s.sids)
