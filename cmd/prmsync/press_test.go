@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,11 @@ func onPress(t *testing.T, policy string) (*demo.World, map[string]string) {
 		t.Fatal(err)
 	}
 	world.MakeAgent() // its role is there before the rights are
+	// Three partners tell the story: one that does well, one that does not, and one
+	// that is new.
+	world.Members = slices.DeleteFunc(world.Members, func(m *demo.Member) bool {
+		return !slices.Contains([]string{"amberline", "brackwater", "foxglove"}, m.Key)
+	})
 	dir := t.TempDir()
 	vars := map[string]string{"PRMSYNC_LOG_LEVEL": "error"}
 	for _, pair := range realConfig(t, world, dir) {

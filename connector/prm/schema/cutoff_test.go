@@ -171,9 +171,7 @@ func TestAStepThatIsRefusedKeepsTheVersionBack(t *testing.T) {
 // and people can delete those.
 func TestAStepWaitsForWhatComesAfterIt(t *testing.T) {
 	t.Parallel()
-	site := frappetest.New(t)
-	c := provisioner(t, site)
-	provision(t, c, "bare")
+	site, c := provisioned(t, frappetest.V15, "bare")
 	want := stateOf(site, "bare")
 	if err := site.Delete("Custom Field", "Partner Audit-custom_pmm_partner"); err != nil {
 		t.Fatal(err)

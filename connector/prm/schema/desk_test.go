@@ -220,9 +220,7 @@ func TestTheDeskNamesWhatIsThere(t *testing.T) {
 	for _, deployment := range deployments {
 		t.Run(deployment, func(t *testing.T) {
 			t.Parallel()
-			site := prmSite(t, frappetest.V15, deployment)
-			c := provisioner(t, site)
-			provision(t, c, deployment)
+			_, c := provisioned(t, frappetest.V15, deployment)
 			d := &desk{t: t, c: c}
 			made := map[string]bool{}
 			for _, st := range schema.Load().For(deployment) {

@@ -40,9 +40,7 @@ func row(t *testing.T, site *frappetest.Site, doctype, role string, level int64)
 // there on, Frappe ignores the doctype's own rows.
 func TestRightsGivenInThePermissionManager(t *testing.T) {
 	t.Parallel()
-	site := frappetest.New(t)
-	c := provisioner(t, site)
-	provision(t, c, "bare")
+	site, c := provisioned(t, frappetest.V15, "bare")
 	const manager = "frappe.core.page.permission_manager.permission_manager."
 	call := func(method, role string, level int, ptype string, value int) {
 		t.Helper()
@@ -88,9 +86,7 @@ func TestRightsGivenInThePermissionManager(t *testing.T) {
 // TestCustomizeForm lays settings over fields that the daemon writes.
 func TestCustomizeForm(t *testing.T) {
 	t.Parallel()
-	site := frappetest.New(t)
-	c := provisioner(t, site)
-	provision(t, c, "bare")
+	site, c := provisioned(t, frappetest.V15, "bare")
 	site.AddUser("mary@prm.test", "System Manager")
 	mary := site.As("mary@prm.test")
 	set := func(field, property, value string) {
@@ -128,9 +124,7 @@ func TestOptionsThatPeopleAddedStay(t *testing.T) {
 	for _, deployment := range deployments {
 		t.Run(deployment, func(t *testing.T) {
 			t.Parallel()
-			site := prmSite(t, frappetest.V15, deployment)
-			c := provisioner(t, site)
-			provision(t, c, deployment)
+			site, c := provisioned(t, frappetest.V15, deployment)
 			if err := site.Set("Custom Field", "Partner Audit-custom_kind", map[string]any{"options": "PMM\nSurprise\nFollow-up"}); err != nil {
 				t.Fatal(err)
 			}
@@ -178,9 +172,7 @@ func TestAWrongDeploymentIsRefused(t *testing.T) {
 // TestRightsOfTheDoctypeItself are kept where people widened them.
 func TestRightsOfTheDoctypeItself(t *testing.T) {
 	t.Parallel()
-	site := frappetest.New(t)
-	c := provisioner(t, site)
-	provision(t, c, "bare")
+	site, c := provisioned(t, frappetest.V15, "bare")
 	var rows []any
 	for _, p := range site.Doc("DocType", "PMM Site")["permissions"].([]map[string]any) {
 		p = maps.Clone(p)

@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/prmsync/prmsync/connector/frappe"
@@ -32,6 +33,23 @@ func prmSite(t *testing.T, version, deployment string) *frappetest.Site {
 		site.AddRole("Partner Manager")
 	}
 	return site
+}
+
+// made holds what provisioning leaves, by version and deployment: a test that
+// begins there need not provision first.
+var made sync.Map
+
+// provisioned is a site that was provisioned, and the client that did it.
+func provisioned(t *testing.T, version, deployment string) (*frappetest.Site, *frappe.Client) {
+	t.Helper()
+	site := prmSite(t, version, deployment)
+	c := provisioner(t, site)
+	once, _ := made.LoadOrStore(version+deployment, sync.OnceValue(func() *frappetest.State {
+		provision(t, c, deployment)
+		return site.Snapshot()
+	}))
+	site.Restore(once.(func() *frappetest.State)())
+	return site, c
 }
 
 var deployments = []string{"bare", "press"}

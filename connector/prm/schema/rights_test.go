@@ -64,9 +64,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	for _, deployment := range deployments {
 		t.Run(deployment, func(t *testing.T) {
 			t.Parallel()
-			site := prmSite(t, frappetest.V15, deployment)
-			c := provisioner(t, site)
-			provision(t, c, deployment)
+			_, c := provisioned(t, frappetest.V15, deployment)
 			want := map[string][4]string{}
 			for doctype, row := range levelZero {
 				want[doctype] = row
@@ -143,8 +141,7 @@ func TestOwnersHoldOnTheSite(t *testing.T) {
 	for _, deployment := range deployments {
 		t.Run(deployment, func(t *testing.T) {
 			t.Parallel()
-			site := prmSite(t, frappetest.V15, deployment)
-			provision(t, provisioner(t, site), deployment)
+			site, _ := provisioned(t, frappetest.V15, deployment)
 			n := 0
 			for _, st := range schema.Load().For(deployment) {
 				want, doctype := rowsOf(st.Body, "fields"), st.Name

@@ -91,9 +91,7 @@ func TestAnOlderSchemaIsUpgraded(t *testing.T) {
 		for _, deployment := range on {
 			t.Run(version+"/"+deployment, func(t *testing.T) {
 				t.Parallel()
-				site := prmSite(t, version, deployment)
-				c := provisioner(t, site)
-				provision(t, c, deployment)
+				site, c := provisioned(t, version, deployment)
 				want := stateOf(site, deployment)
 
 				site.AddUser("mary@prm.test", "System Manager", "Workspace Manager")

@@ -37,8 +37,7 @@ func provision(t *testing.T, c *frappe.Client, deployment string) schema.Result 
 
 func TestVerifyFindsWhatPeopleChanged(t *testing.T) {
 	t.Parallel()
-	site := frappetest.New(t)
-	provision(t, provisioner(t, site), "bare")
+	site, _ := provisioned(t, frappetest.V15, "bare")
 	verify := func(user string, roles ...string) string {
 		found, err := schema.Verify(context.Background(), clientOf(t, site, user, roles...), "bare")
 		if err != nil {
@@ -155,9 +154,7 @@ func TestProvisionRefusesAUserWithoutTheRole(t *testing.T) {
 
 func TestWhatPeopleAddedSurvives(t *testing.T) {
 	t.Parallel()
-	site := frappetest.New(t)
-	c := provisioner(t, site)
-	provision(t, c, "bare")
+	site, c := provisioned(t, frappetest.V15, "bare")
 	site.AddUser("mary@prm.test", "System Manager")
 	mary := site.As("mary@prm.test")
 	if _, err := mary.Insert("Custom Field", map[string]any{"dt": "PMM Partner", "fieldname": "custom_region", "label": "Region", "fieldtype": "Data"}); err != nil {
@@ -245,8 +242,7 @@ func TestTheDocumentIsGenerated(t *testing.T) {
 // TestTheRuntimeUserCanDoNoHarm tries what the daemon's key must never allow.
 func TestTheRuntimeUserCanDoNoHarm(t *testing.T) {
 	t.Parallel()
-	site := frappetest.New(t)
-	provision(t, provisioner(t, site), "bare")
+	site, _ := provisioned(t, frappetest.V15, "bare")
 	c := clientOf(t, site, "sync@prm.test", "PMM Sync Agent")
 	ctx := context.Background()
 	if _, err := c.Insert(ctx, "PMM Partner", "partner_key", map[string]any{"partner_key": "meridian", "partner_name": "Meridian"}); err != nil {
