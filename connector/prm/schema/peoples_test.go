@@ -189,3 +189,33 @@ func TestRightsOfTheDoctypeItself(t *testing.T) {
 		t.Errorf("changes: %v", item(t, res, "DocType", "PMM Site"))
 	}
 }
+
+// TestHowAFieldLooksIsPeoples: Customize Form saves a Custom Field itself. Its
+// label is theirs, its guard is not.
+func TestHowAFieldLooksIsPeoples(t *testing.T) {
+	t.Parallel()
+	site, c := provisioned(t, frappetest.V15, "press")
+	site.AddUser("mary@prm.test", "System Manager")
+	mary := site.As("mary@prm.test")
+	const label, guard = "Partner Audit-custom_kind", "Partner Audit-custom_proposed_outcome"
+	if err := mary.Set("Custom Field", label, map[string]any{"label": "Sort of audit", "in_list_view": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := mary.Set("Custom Field", guard, map[string]any{"label": "Proposal", "read_only": 0}); err != nil {
+		t.Fatal(err)
+	}
+	if err := mary.Set("Workflow State", "Warning Sent", map[string]any{"style": "Inverse"}); err != nil {
+		t.Fatal(err)
+	}
+	res := provision(t, c, "press")
+	if i := item(t, res, "Custom Field", label); i.Verb != schema.Left || site.Doc("Custom Field", label)["label"] != "Sort of audit" {
+		t.Errorf("a label: %s", i)
+	}
+	if i := item(t, res, "Workflow State", "Warning Sent"); i.Verb != schema.Left {
+		t.Errorf("a colour: %s", i)
+	}
+	doc := site.Doc("Custom Field", guard)
+	if i := item(t, res, "Custom Field", guard); i.Verb != schema.Change || text(doc["read_only"]) != "1" || doc["label"] != "Proposal" {
+		t.Errorf("a guard: %s, read_only %v, label %v", i, doc["read_only"], doc["label"])
+	}
+}

@@ -162,6 +162,13 @@ func (r *run) suits(ctx context.Context) error {
 	default:
 		return fmt.Errorf("what the PRM has already: %w", err)
 	}
+	have, err := version(ctx, r.c)
+	if err != nil {
+		return fmt.Errorf("which schema the PRM has: %w", err)
+	}
+	if newer(have, r.s.Version) {
+		return fmt.Errorf("the PRM has schema version %s, and this prmsync makes version %s: provision with the newer prmsync that made it", have, r.s.Version)
+	}
 	switch theirs := meta != nil && !meta.Custom; {
 	case r.o.Deployment == "bare" && theirs:
 		return fmt.Errorf("the PRM brings its own doctype %s, as press does, and prm.deployment is bare: set it to press", mark)
@@ -169,6 +176,23 @@ func (r *run) suits(ctx context.Context) error {
 		return fmt.Errorf("the PRM does not bring the doctype %s, and prm.deployment is press: set it to bare, or install press there first", mark)
 	}
 	return nil
+}
+
+// version is that of the last whole run; "" where there was none.
+func version(ctx context.Context, c *frappe.Client) (string, error) {
+	doc, err := c.Get(ctx, status, status)
+	if err != nil && !ends(err) {
+		return "", nil // nothing was provisioned yet
+	}
+	return doc.Text("schema_version"), err
+}
+
+const status = "PMM Sync Status"
+
+func newer(a, b string) bool {
+	x, err1 := strconv.Atoi(a)
+	y, err2 := strconv.Atoi(b)
+	return err1 == nil && err2 == nil && x > y
 }
 
 func (r *run) step(ctx context.Context, st Step) (Item, error) {
@@ -254,7 +278,14 @@ func (r *run) ensure(ctx context.Context, st Step) (Item, error) {
 		return item, nil
 	}
 	item.Fields = slices.Sorted(maps.Keys(change))
-	if desk(st.Doctype) && !r.ours(doc) {
+	if st.Doctype == "Custom Field" && !r.ours(doc) {
+		// How a field looks is people's; what it is stays ours.
+		maps.DeleteFunc(change, func(k string, _ any) bool { return slices.Contains(looks, k) })
+		if len(change) > 0 {
+			item.Fields = slices.Sorted(maps.Keys(change))
+		}
+	}
+	if (desk(st.Doctype) || len(change) == 0) && !r.ours(doc) {
 		item.Verb, item.Reason = Left, "edited by "+doc.Text("modified_by")+" since; delete it and provision again to have ours back"
 		return item, nil
 	}
@@ -281,11 +312,17 @@ func (r *run) forget(st Step, body map[string]any) {
 	}
 }
 
+// looks are the properties of a field that only the desk shows.
+var looks = []string{
+	"label", "description", "insert_after", "in_list_view", "in_standard_filter", "in_preview", "in_global_search", "bold", "columns", "width", "print_width",
+	"print_hide", "report_hide", "collapsible", "depends_on", "translatable", "placeholder",
+}
+
 // desk reports whether people edit such records in the desk.
 func desk(doctype string) bool {
 	switch doctype {
 	case "Report", "Number Card", "Dashboard Chart", "Dashboard", "List View Settings", "Kanban Board", "Calendar View", "Client Script",
-		"Notification", "Print Format", "Web Form", "Custom HTML Block", "Workspace", "Workflow":
+		"Notification", "Print Format", "Web Form", "Custom HTML Block", "Workspace", "Workflow", "Workflow State":
 		return true
 	}
 	return false

@@ -136,3 +136,40 @@ func TestAnOlderSchemaIsUpgraded(t *testing.T) {
 		}
 	}
 }
+
+// TestANewerSchemaIsNotTakenBack: an older program on a newer PRM changes
+// nothing, and verify says which of the two is behind.
+func TestANewerSchemaIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	site, c := provisioned(t, frappetest.V15, "bare")
+	set := func(version string) {
+		t.Helper()
+		if err := site.Set("PMM Sync Status", "PMM Sync Status", map[string]any{"schema_version": version}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	agent := clientOf(t, site, "sync@prm.test", "PMM Sync Agent")
+	verify := func() string {
+		t.Helper()
+		found, err := schema.Verify(t.Context(), agent, "bare")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(found)
+	}
+	set("99")
+	if _, err := schema.Provision(t.Context(), c, schema.Options{Deployment: "bare"}); err == nil || !strings.Contains(err.Error(), "version 99") || !strings.Contains(err.Error(), "newer prmsync") {
+		t.Errorf("provision: %v", err)
+	}
+	if got := verify(); !strings.Contains(got, "schema version 99") {
+		t.Errorf("verify of a newer one: %s", got)
+	}
+	set("0")
+	if got := verify(); !strings.Contains(got, "PMM Sync Status.schema_version") || !strings.Contains(got, "run prmsync provision") {
+		t.Errorf("verify of an older one: %s", got)
+	}
+	provision(t, c, "bare")
+	if got := verify(); got != "[]" {
+		t.Errorf("verify after the upgrade: %s", got)
+	}
+}

@@ -66,6 +66,16 @@ func Verify(ctx context.Context, runtime *frappe.Client, deployment string) ([]F
 			out = append(out, Finding{Doctype: "User", Problem: "the runtime user also has the role " + role, Remedy: tooFar, Warning: true})
 		}
 	}
+	have, err := version(ctx, runtime)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case newer(have, s.Version):
+		out = append(out, Finding{Doctype: status, Field: "schema_version", Problem: fmt.Sprintf("the PRM has schema version %s, and this prmsync knows %s", have, s.Version), Remedy: "run the newer prmsync"})
+	case have != s.Version:
+		out = append(out, Finding{Doctype: status, Field: "schema_version", Problem: fmt.Sprintf("no whole run of version %s was seen (it holds %q)", s.Version, have), Remedy: again})
+	}
 	for _, st := range s.Steps {
 		if st.When != "always" && st.When != deployment && !(deployment == "press" && st.Doctype == "DocType" && st.Action == "ensure") {
 			continue
