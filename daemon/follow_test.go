@@ -36,6 +36,8 @@ type life struct {
 	options daemon.Options
 	central *prm.PRM
 
+	keys, agent [2]frappe.Secret // of the last user made; of the runtime user
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -92,7 +94,7 @@ func (s *scripted) Target(_ context.Context, judged daemon.Judged, _ programme.I
 	defer s.mu.Unlock()
 	s.targets = append(s.targets, c)
 	return rules.Assessment{
-		Key: rules.AssessmentKey("vale", c.Kind, judged.Snapshot.Today(), c.Target), Partner: "vale", Kind: c.Kind, AsOf: judged.Snapshot.AsOf, Target: c.Target,
+		Key: rules.AssessmentKey(judged.Snapshot.Partner, c.Kind, judged.Snapshot.Today(), c.Target), Partner: judged.Snapshot.Partner, Kind: c.Kind, AsOf: judged.Snapshot.AsOf, Target: c.Target,
 		Cutoff: c.Cutoff, Samples: c.Samples, Verdicts: s.verdicts(), LevelLow: 2, LevelHigh: 3,
 	}, nil
 }
@@ -132,6 +134,7 @@ func newLife(t *testing.T, policy programme.Policy) *life {
 	l.site = frappetest.New(t, frappetest.SiteOptions{TimeZone: "Asia/Kolkata", Now: l.clock})
 	client := func(user string, roles ...string) *frappe.Client {
 		key, secret := l.site.AddUser(user, roles...)
+		l.keys = [2]frappe.Secret{frappe.Secret(key), frappe.Secret(secret)}
 		c, err := frappe.New(frappe.Config{URL: l.site.URL(), Key: frappe.Secret(key), Secret: frappe.Secret(secret), AllowPrivateNetwork: true, ServerSeconds: 100})
 		if err != nil {
 			t.Fatal(err)
@@ -143,6 +146,7 @@ func newLife(t *testing.T, policy programme.Policy) *life {
 		t.Fatal(err)
 	}
 	agent := client("agent@prm.test", "PMM Sync Agent")
+	l.agent = l.keys
 	l.manager = client("manager@prm.test", "Partner Manager")
 	for _, tier := range programme.DefaultTiers() {
 		if _, err := l.site.Insert("Partner Tier", map[string]any{"title": tier.Name, "enabled": 1, "target_in_usd": tier.TargetUSD, "target_in_inr": tier.TargetINR, "pmm_required": tier.PMMRequired}); err != nil {
@@ -173,13 +177,15 @@ func (l *life) start() {
 	l.t.Helper()
 	d, err := daemon.New(l.options, []daemon.Partner{{
 		Facts: plan.PartnerFacts{Key: "vale", Name: "Vale GmbH"}, Sites: []daemon.PartnerSite{{Key: "erp", URL: "https://erp.vale.example", Purpose: "All", Read: silent{}}},
-		Schedule: func(after time.Time) time.Time { return after.Add(time.Hour) }, Spec: "hourly",
+		Schedule: every, Spec: "hourly",
 	}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.daemon = d
 }
+
+func every(after time.Time) time.Time { return after.Add(time.Hour) }
 
 // silent is a site on which nothing changes.
 type silent struct{}
