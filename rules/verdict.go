@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -243,6 +244,36 @@ type Signal struct {
 	Says    [2]string // the two facts that contradict each other, neutrally
 	Refs    []evidence.Ref
 	At      time.Time
-	// Admitted is set when the partner itself recorded the miss: no flag then (S73).
-	Admitted bool
+}
+
+// alertLimit is how much of an alert's text the PRM keeps.
+const alertLimit = 140
+
+// Alert says both facts in the space that an alert has; what does not fit of
+// either is cut, never one of the two.
+func (s Signal) Alert() string {
+	head := []rune(s.Subject.Doctype + " " + s.Subject.Name + ": ")
+	if len(head) > alertLimit/3 {
+		head = append(head[:alertLimit/3-3], []rune("…: ")...)
+	}
+	a, b := []rune(strings.TrimRight(s.Says[0], ". ")), []rune(strings.TrimRight(s.Says[1], ". "))
+	const between = "; but "
+	left := alertLimit - len(head) - len(between)
+	na, nb := len(a), len(b)
+	switch {
+	case na+nb <= left:
+	case na <= left/2:
+		nb = left - na
+	case nb <= left/2:
+		na = left - nb
+	default:
+		na, nb = left/2, left-left/2
+	}
+	cut := func(r []rune, n int) string {
+		if len(r) <= n {
+			return string(r)
+		}
+		return strings.TrimRight(string(r[:n-1]), " ,.") + "…"
+	}
+	return string(head) + cut(a, na) + between + cut(b, nb)
 }

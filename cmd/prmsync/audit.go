@@ -129,6 +129,53 @@ type auditJSON struct {
 	Flags      []string        `json:"flags"`
 	NCs        []ncJSON        `json:"ncs"`
 	Undecided  []undecidedJSON `json:"findings_to_decide"`
+	// Suggestions are observations: advice that decides nothing.
+	Suggestions    []suggestionJSON    `json:"suggestions"`
+	Contradictions []contradictionJSON `json:"contradictions"`
+}
+
+type suggestionJSON struct {
+	Criterion string `json:"criterion"`
+	Title     string `json:"title"`
+	Says      string `json:"says"`
+}
+
+// contradictionJSON is a pair of facts that a person should look into.
+type contradictionJSON struct {
+	Rule    string    `json:"rule"`
+	Subject string    `json:"subject"` // site/doctype/name
+	Says    [2]string `json:"says"`
+}
+
+func suggestions(vs []rules.Verdict) []suggestionJSON {
+	out := []suggestionJSON{}
+	for _, v := range vs {
+		switch {
+		case v.Observation != "":
+			out = append(out, suggestionJSON{v.Criterion, v.Title, v.Observation})
+		case v.Severity == rules.SeverityObservation && v.Effective() == rules.NotMet:
+			out = append(out, suggestionJSON{v.Criterion, v.Title, v.Remedy})
+		}
+	}
+	return out
+}
+
+func contradictionsOf(a rules.Assessment) []contradictionJSON {
+	out := []contradictionJSON{}
+	for _, x := range a.Signals {
+		out = append(out, contradictionJSON{x.Rule, rules.SourceKey(x.Subject), [2]string{plan.Plain(x.Says[0], 300), plan.Plain(x.Says[1], 300)}})
+	}
+	return out
+}
+
+func contradictionTable(p process, all []contradictionJSON) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(p.stdout, "To look into; none of it changes a verdict:")
+	for _, x := range all {
+		fmt.Fprintf(p.stdout, "  %s (%s)\n    %s\n    But: %s\n", plan.Plain(x.Subject, 80), strings.ReplaceAll(x.Rule, "_", " "), x.Says[0], x.Says[1])
+	}
 }
 
 // auditShowJSON is one audit with its evidence.
@@ -173,6 +220,8 @@ func auditOut(c *programme.Case, a programme.Audit) auditJSON {
 			out.NCs = append(out.NCs, ncOut(c, n))
 		}
 	}
+	judged := c.Targeted[a.Name]
+	out.Suggestions, out.Contradictions = suggestions(judged.Verdicts), contradictionsOf(judged)
 	for _, v := range c.Undecided(a) {
 		out.Undecided = append(out.Undecided, undecidedJSON{v.Criterion, v.Title, v.Measured, v.Expected, v.Repeat})
 	}
@@ -300,6 +349,10 @@ func (s auditShowCmd) Run(p process) error {
 		}
 		t.Render()
 	}
+	for _, x := range out.Suggestions {
+		fmt.Fprintf(p.stdout, "Suggestion: %s: %s\n", plan.Plain(x.Title, 100), plan.Plain(x.Says, 200))
+	}
+	contradictionTable(p, out.Contradictions)
 	found.print(p, as, s.All)
 	return nil
 }

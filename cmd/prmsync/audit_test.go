@@ -85,6 +85,20 @@ func TestAuditAndEscalationCommands(t *testing.T) {
 		t.Errorf("show: %s", text)
 	}
 	command(exitOK, "escalation", "list")
+	// What the partner gets before the call: questions, no contradictions.
+	page := filepath.Join(t.TempDir(), "checklist.html")
+	command(exitOK, "escalation", "checklist", escs[0].Name, "-o", page)
+	command(exitFailed, "escalation", "checklist", escs[0].Name, "-o", page)
+	for _, text := range []string{string(mustRead(t, page)), string(command(exitOK, "escalation", "checklist", escs[0].Name))} {
+		for _, want := range []string{"Cinder Peak Partners", escs[0].Customer, "The kick-off took place within a week of invoicing"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the checklist lacks %q: %.600s", want, text)
+			}
+		}
+		if strings.Contains(text, "To look into") {
+			t.Error("the checklist tells the partner of contradictions")
+		}
+	}
 }
 
 // newWorksAt is newWorks with the store's address.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/prmsync/prmsync/evidence"
+	"github.com/prmsync/prmsync/report"
 	"github.com/prmsync/prmsync/rules"
 	"github.com/prmsync/prmsync/rules/plan"
 	"github.com/prmsync/prmsync/rules/programme"
@@ -16,6 +19,8 @@ import (
 type escalationCmd struct {
 	List escalationListCmd `cmd:"" help:"List the escalations: state, how long it has waited, NCs."`
 	Show escalationShowCmd `cmd:"" help:"Show one escalation: the checklist, NCs, what follows for the level."`
+
+	Checklist escalationChecklistCmd `cmd:"" help:"Write the checklist that the partner gets before the call."`
 }
 
 type escalationJSON struct {
@@ -35,6 +40,8 @@ type escalationJSON struct {
 	NCs       []ncJSON         `json:"ncs"`
 	Effect    effectJSON       `json:"effect"`
 	Checklist []escalationItem `json:"checklist"`
+	// Contradictions are for the auditor, not for the partner.
+	Contradictions []contradictionJSON `json:"contradictions"`
 }
 
 // escalationShowJSON is one escalation with its evidence.
@@ -71,7 +78,7 @@ func escalationOut(c *programme.Case, e programme.Escalation) escalationJSON {
 	out := escalationJSON{
 		Name: e.Name, Partner: e.Partner, Customer: plan.Data(e.Customer), Project: plan.Data(e.Project), Stage: e.Stage, Status: e.Status, Received: received,
 		Waits: w.Days, Broken: w.Rule, Next: append([]string{}, programme.EscalationNext(e.Status)...), ReauditOn: c.ReauditOn(e), Unknown: c.Unknown(e),
-		NCState: c.NCStateOf(e), NCs: []ncJSON{}, Checklist: []escalationItem{},
+		NCState: c.NCStateOf(e), NCs: []ncJSON{}, Checklist: []escalationItem{}, Contradictions: contradictionsOf(c.Targeted[e.Name]),
 		Effect: effectJSON{c.Partner.AwardedLevel, x.Level, x.Proposed, x.Case, x.Decide, x.Why},
 	}
 	for _, n := range c.NCs {
@@ -140,27 +147,73 @@ func (s escalationShowCmd) Run(p process) error {
 		return err
 	}
 	defer d.store.Close()
-	for _, e := range d.people.Escalations {
-		if !strings.EqualFold(e.Name, s.ID) {
-			continue
-		}
-		c, err := d.of(p, e.Partner)
-		if err != nil {
-			return err
-		}
-		out := escalationOut(&c, e)
-		found, err := d.evidenceOf(p, e.Partner, c.Targeted[e.Name])
-		if err != nil {
-			return err
-		}
-		if s.JSON {
-			return writeJSON(p.stdout, escalationShowJSON{out, found})
-		}
-		s.print(p, out)
-		found.print(p, c.Targeted[e.Name], s.All)
-		return nil
+	c, e, err := d.findEscalation(p, s.ID)
+	if err != nil {
+		return err
 	}
-	return usage(fmt.Errorf("escalation %s is not among those last read from the PRM; see prmsync escalation list", s.ID))
+	out := escalationOut(&c, e)
+	found, err := d.evidenceOf(p, e.Partner, c.Targeted[e.Name])
+	if err != nil {
+		return err
+	}
+	if s.JSON {
+		return writeJSON(p.stdout, escalationShowJSON{out, found})
+	}
+	s.print(p, out)
+	found.print(p, c.Targeted[e.Name], s.All)
+	return nil
+}
+
+// findEscalation returns the escalation and its partner's case.
+func (d *desk) findEscalation(p process, id string) (programme.Case, programme.Escalation, error) {
+	for _, e := range d.people.Escalations {
+		if strings.EqualFold(e.Name, id) {
+			c, err := d.of(p, e.Partner)
+			return c, e, err
+		}
+	}
+	return programme.Case{}, programme.Escalation{}, usage(fmt.Errorf("escalation %s is not among those last read from the PRM; see prmsync escalation list", id))
+}
+
+type escalationChecklistCmd struct {
+	ID  string `arg:"" help:"The escalation, as ESC-00001."`
+	Out string `help:"Write to this file, which must not exist." short:"o" placeholder:"FILE"`
+}
+
+// Help is shown by --help.
+func (escalationChecklistCmd) Help() string {
+	return `The page that hangs on the escalation on the PRM once its re-audit is scheduled, as
+of now: one HTML page to be sent or printed, with questions and what answers them,
+no verdicts and no internal notes. Enter the day on which it was sent under
+Checklist Shared On of the escalation.`
+}
+
+// Run writes the checklist.
+func (s escalationChecklistCmd) Run(p process) error {
+	d, err := openDesk(p)
+	if err != nil {
+		return err
+	}
+	defer d.store.Close()
+	c, e, err := d.findEscalation(p, s.ID)
+	if err != nil {
+		return err
+	}
+	as, ok := c.Targeted[e.Name]
+	if !ok {
+		return usage(fmt.Errorf("%s was not judged yet: %s", e.Name, cmp.Or(c.Unknown(e), "the next cycle does it")))
+	}
+	list := report.Checklist{
+		Partner: cmp.Or(c.Partner.Name, e.Partner), Escalation: e.Name, Customer: e.Customer, Project: e.Project, On: c.ReauditOn(e), Assessment: as,
+	}
+	if s.Out == "" {
+		return report.ChecklistHTML(p.stdout, list)
+	}
+	f, err := os.OpenFile(s.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("checklist of %s: %w", e.Name, err)
+	}
+	return errors.Join(report.ChecklistHTML(f, list), f.Close())
 }
 
 func (s escalationShowCmd) print(p process, out escalationJSON) {
@@ -173,6 +226,7 @@ func (s escalationShowCmd) print(p process, out escalationJSON) {
 		fmt.Fprintln(p.stdout, out.Effect.Why)
 	}
 	ncTable(p, out.NCs)
+	contradictionTable(p, out.Contradictions)
 	if len(out.Checklist) == 0 {
 		return
 	}

@@ -229,14 +229,20 @@ type ranked struct {
 	rank   int
 }
 
-// inOrder sorts verdicts as people read them: by level, the failing ones first.
-func inOrder(vs []rules.Verdict) []ranked {
+// ranks ranks the verdicts, and leaves them where they are.
+func ranks(vs []rules.Verdict) []ranked {
 	worst := [...]rules.Outcome{rules.NotMet, rules.Insufficient, rules.Manual, rules.Met, rules.NotApplicable}
 	order := make([]ranked, len(vs))
 	for i := range vs {
 		o := vs[i].Effective()
 		order[i] = ranked{&vs[i], o, slices.Index(worst[:], o)}
 	}
+	return order
+}
+
+// inOrder sorts verdicts as people read them: by level, the failing ones first.
+func inOrder(vs []rules.Verdict) []ranked {
+	order := ranks(vs)
 	slices.SortStableFunc(order, func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(a.rank, b.rank), cmp.Compare(a.Criterion, b.Criterion))
 	})
@@ -276,7 +282,11 @@ func site(in Input, s SiteFacts) Record {
 func assessment(in Input, a rules.Assessment, note string) Record {
 	var met, missed, unknown int
 	results := make([]map[string]any, 0, len(a.Verdicts))
-	for _, v := range inOrder(a.Verdicts) {
+	verdicts := inOrder(a.Verdicts)
+	if a.Kind == rules.Escalation {
+		verdicts = ranks(a.Verdicts) // those of the stage in which it arose come first
+	}
+	for _, v := range verdicts {
 		switch v.counts {
 		case rules.Met, rules.NotApplicable:
 			met++
@@ -295,7 +305,7 @@ func assessment(in Input, a rules.Assessment, note string) Record {
 	f := map[string]any{
 		"title": Data(title(in, a)), "status": "Ready", "target_level": a.Target.Level, "level_range": levelRange(a), "level_low": a.LevelLow, "level_high": a.LevelHigh,
 		"met": met, "not_met": missed, "unknown": unknown, "period_from": date(from), "period_to": date(to), "cutoff": orNull(Datetime(a.Cutoff, in.Zone)),
-		"rule_set": Data(fmt.Sprintf("%s %s (%.12s)", a.Pack.Name, a.Pack.Version, a.Pack.SHA256)), "summary": Lines(summary(a, met, missed, unknown)+note, 500),
+		"rule_set": Data(fmt.Sprintf("%s %s (%.12s)", a.Pack.Name, a.Pack.Version, a.Pack.SHA256)), "summary": Lines(summary(a, met, missed, unknown)+note+contradictions(a), 2000),
 		"results": results, "samples": samples(in, a), "sample_note": Lines(sampleNote(a)+"\n"+collectedNote(a), 2000),
 	}
 	once := map[string]any{"assessment_key": a.Key, "partner": in.Partner.Key, "kind": string(a.Kind)}
@@ -368,11 +378,33 @@ func summary(a rules.Assessment, met, missed, unknown int) string {
 	s := fmt.Sprintf("%d statements shown, %d missed, %d not known.", met, missed, unknown)
 	for _, m := range a.Missing {
 		if m.Outcome == rules.NotMet {
-			return s + fmt.Sprintf(" Next: %s at level %d.", m.Criterion, m.Level)
+			s += fmt.Sprintf(" Next: %s at level %d.", m.Criterion, m.Level)
+			break
 		}
 	}
 	return s
 }
+
+// contradictions are pairs of facts that a person looks into; none of them
+// changes a verdict.
+func contradictions(a rules.Assessment) string {
+	if a.Kind == rules.Continuous {
+		return ""
+	}
+	s := ""
+	for i, x := range a.Signals {
+		if i == contradictionsShown {
+			s += fmt.Sprintf("\nAnd %d more pairs of facts to look into.", len(a.Signals)-i)
+			break
+		}
+		s += fmt.Sprintf("\nTo look into: %s %s. %s But: %s", x.Subject.Doctype, x.Subject.Name, x.Says[0], x.Says[1])
+	}
+	return s
+}
+
+// contradictionsShown is how many contradictions an assessment's summary spells
+// out.
+const contradictionsShown = 6
 
 func samples(in Input, a rules.Assessment) []map[string]any {
 	out := []map[string]any{}

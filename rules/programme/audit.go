@@ -66,16 +66,20 @@ func (a Audit) Attendance() map[string]bool {
 	return out
 }
 
-// Absent returns the needed roles that nobody ticked, in words.
-func (a Audit) Absent() []string {
-	words := map[string]string{
+// roleWord names a role for a person.
+func roleWord(role string) string {
+	return map[string]string{
 		RoleFounder: "Founder or CXO", RoleSales: "Sales", RoleImplementation: "Implementation", RoleSupport: "Support",
 		RoleDeliveryHead: "delivery head", RoleSalesHead: "sales head", RoleProjectManager: "project manager",
-	}
+	}[role]
+}
+
+// Absent returns the needed roles that nobody ticked, in words.
+func (a Audit) Absent() []string {
 	var out []string
 	for _, r := range a.Roles() {
 		if !a.Present[r] {
-			out = append(out, words[r])
+			out = append(out, roleWord(r))
 		}
 	}
 	return out

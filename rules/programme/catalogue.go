@@ -211,13 +211,49 @@ func Conditions(f AlertFacts) []Condition {
 		out = append(out, f.Case.conditions()...)
 	}
 	for _, s := range f.Assessment.Signals {
-		if !s.Admitted {
-			about(RuleTamper, s.Rule+"-"+s.Subject.Doctype+"-"+s.Subject.Name, fmt.Sprintf("%s %s: %s; %s", s.Subject.Doctype, s.Subject.Name, s.Says[0], s.Says[1]), s.Refs...)
-		}
+		about(RuleTamper, contradiction(s), s.Alert(), s.Refs...)
+	}
+	if f.Case != nil {
+		out = append(out, f.Case.contradictions(f.Assessment.Signals)...)
 	}
 	slices.SortFunc(out, func(a, b Condition) int {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject))
 	})
+	return out
+}
+
+// contradiction tells two signals apart.
+func contradiction(s rules.Signal) string {
+	return strings.Join([]string{s.Rule, s.Subject.Site, s.Subject.Doctype, s.Subject.Name}, "-")
+}
+
+// contradictions are those that only an escalation or an audit brings out, such
+// as a record that was made after it and dated before; each is about the record
+// that it concerns. What known holds already is not said twice.
+func (c *Case) contradictions(known []rules.Signal) []Condition {
+	said := map[string]bool{}
+	for _, s := range known {
+		said[contradiction(s)] = true
+	}
+	var out []Condition
+	add := func(doctype, name string) {
+		for _, s := range c.Targeted[name].Signals {
+			if k := contradiction(s); !said[k] {
+				said[k] = true
+				out = append(out, Condition{Rule: RuleTamper, Subject: k, Doctype: doctype, Name: name, Message: s.Alert(), Refs: s.Refs})
+			}
+		}
+	}
+	for _, e := range c.Escalations {
+		if !e.Ended() {
+			add(doctypeEscalation, e.Name)
+		}
+	}
+	for _, a := range c.Audits {
+		if c.assessed(a) {
+			add(doctypeAudit, a.Name)
+		}
+	}
 	return out
 }
 

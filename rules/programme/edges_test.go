@@ -647,3 +647,39 @@ func BenchmarkProgramme(b *testing.B) {
 		programme.FleetConditions(&in, programme.Work{})
 	}
 }
+
+// What contradicts an escalation or an audit is told about it, with both facts,
+// and once, until it is over.
+func TestContradictionsOfAnEscalation(t *testing.T) {
+	t.Parallel()
+	signal := rules.Signal{Rule: rules.SignalBackdated, Subject: evidence.Ref{Site: "erp", Doctype: "Task", Name: "T1"}, Says: [2]string{"It is dated 1 May.", "It was made on 9 June."}}
+	c := one(t, programme.Input{
+		Escalations: []programme.Escalation{{Name: "E", Partner: "p", Project: "P1", Status: "Customer Call Done", StatusSince: at(t, noon)}},
+		Audits:      []programme.Audit{{Name: "A", Partner: "p", Kind: "PMM", Level: 3, Mode: "Online", Status: "Scheduled", On: day(t, "2026-12-20")}},
+	})
+	c.Targeted["E"] = rules.Assessment{Signals: []rules.Signal{signal}}
+	c.Targeted["A"] = rules.Assessment{Signals: []rules.Signal{signal}}
+	told := func(known ...rules.Signal) (out []programme.Condition) {
+		facts := programme.AlertFacts{Now: c.Now, Partner: "p", Case: &c, Assessment: rules.Assessment{Signals: known}}
+		for _, k := range programme.Conditions(facts) {
+			if k.Rule == programme.RuleTamper {
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	if got := told(); len(got) != 1 || got[0].Doctype != "Partner Escalation" || got[0].Name != "E" || !strings.Contains(got[0].Message, "1 May") || !strings.Contains(got[0].Message, "9 June") {
+		t.Errorf("told %+v", got)
+	}
+	if got := told(signal); len(got) != 1 || got[0].Doctype != "PMM Partner" {
+		t.Errorf("known already: %+v", got)
+	}
+	c.Escalations[0].Status = "Withdrawn"
+	if got := told(); len(got) != 1 || got[0].Doctype != "Partner Audit" {
+		t.Errorf("of the audit: %+v", got)
+	}
+	c.Audits[0].Status = "Cancelled"
+	if got := told(); len(got) != 0 {
+		t.Errorf("over: %+v", got)
+	}
+}
