@@ -24,14 +24,17 @@ import (
 const (
 	InputSeed      = "seed"
 	InputSightings = "sightings"
-	// InputSampleAdded holds the items that people added to an audit's sample.
+	// InputSampleAdded holds the items that people added to an audit's sample, or
+	// took out of it.
 	InputSampleAdded = "sample_added"
 )
 
-// SampleAddition is an item that a person added to a frozen sample.
+// SampleAddition is an item that a person added to a frozen sample, or took out
+// of it: it stays listed then, and is judged no more.
 type SampleAddition struct {
-	Key    string `json:"key"` // rules.SourceKey of the record
-	Reason string `json:"reason"`
+	Key     string `json:"key"` // rules.SourceKey of the record
+	Reason  string `json:"reason"`
+	Removed bool   `json:"removed,omitempty"`
 }
 
 // sampleSize is how many projects, deals and tickets an audit looks at (S35).
@@ -115,7 +118,8 @@ func (d *Daemon) frozen(ctx context.Context, audit string, last rules.Assessment
 	return d.added(ctx, audit, samples, now)
 }
 
-// added puts into the samples what people added to them since.
+// added puts into the samples what people added to them since, and marks what
+// they took out.
 func (d *Daemon) added(ctx context.Context, audit string, samples []rules.Sample, now time.Time) ([]rules.Sample, error) {
 	in, ok, err := d.o.Store.InputAt(ctx, InputSampleAdded, audit, now)
 	if err != nil || !ok {
@@ -132,9 +136,14 @@ func (d *Daemon) added(ctx context.Context, audit string, samples []rules.Sample
 			if len(parts) != 3 || !slices.Contains(s.Names, a.Key) {
 				continue
 			}
-			// One that is there already stays as it is.
-			if more, err := rules.AddToSample(s, evidence.Ref{Site: parts[0], Doctype: parts[1], Name: parts[2]}, parts[2], a.Reason); err == nil {
-				samples[i] = more
+			ref := evidence.Ref{Site: parts[0], Doctype: parts[1], Name: parts[2]}
+			change := func() (rules.Sample, error) { return rules.AddToSample(s, ref, parts[2], a.Reason) }
+			if a.Removed {
+				change = func() (rules.Sample, error) { return rules.RemoveFromSample(s, ref, a.Reason) }
+			}
+			// One that is there already, or is not there, stays as it is.
+			if changed, err := change(); err == nil {
+				samples[i] = changed
 			}
 		}
 	}

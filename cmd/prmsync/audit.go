@@ -507,7 +507,8 @@ func (r auditReadinessCmd) print(p process, out readinessJSON) {
 type auditSampleCmd struct {
 	ID     string `arg:"" help:"The audit, as ADT-0001."`
 	Add    string `help:"Add this record of the population to the sample; the draw stays as it was." placeholder:"SITE/DOCTYPE/NAME"`
-	Reason string `help:"With --add: why." placeholder:"TEXT"`
+	Remove string `help:"Take this record out of the sample; it stays listed and is judged no more." placeholder:"SITE/DOCTYPE/NAME"`
+	Reason string `help:"With --add or --remove: why." placeholder:"TEXT"`
 	JSON   bool   `help:"Print one JSON document." name:"json"`
 }
 
@@ -516,7 +517,10 @@ func (auditSampleCmd) Help() string {
 	return `The population is put in the order of HMAC-SHA256(seed, site/doctype/name) and taken
 from the front; deals and tickets of the drawn projects come first. The SHA-256 of
 the seed was stored with the sample. This repeats the order from the seed and says
-whether it is the stored one. The seed itself is shown once the audit is under way.`
+whether it is the stored one. The seed itself is shown once the audit is under way.
+
+A sample is drawn once: nothing draws it anew. Adding and removing are kept with
+their reason and stand in the sample and in its note on the PRM.`
 }
 
 type sampleJSON struct {
@@ -562,8 +566,8 @@ func (s auditSampleCmd) Run(p process) error {
 	if !ok || !judged {
 		return usage(fmt.Errorf("%s has no sample yet: it is drawn when the audit is Scheduled", a.Name))
 	}
-	if s.Add != "" || s.Reason != "" {
-		return s.add(p, d, as, a.Name)
+	if s.Add != "" || s.Remove != "" || s.Reason != "" {
+		return s.change(p, d, as, a.Name)
 	}
 	seed, err := hex.DecodeString(string(in.Body))
 	if err != nil {
@@ -614,13 +618,22 @@ func (s auditSampleCmd) Run(p process) error {
 	return err
 }
 
-// add keeps a person's addition; the next cycle judges it.
-func (s auditSampleCmd) add(p process, d *desk, as rules.Assessment, audit string) error {
-	if s.Add == "" || strings.TrimSpace(s.Reason) == "" {
-		return usage(errors.New("--add needs a record of the population and --reason why; see prmsync audit sample ID --json"))
+// change keeps what a person added or took out; the next cycle judges by it.
+func (s auditSampleCmd) change(p process, d *desk, as rules.Assessment, audit string) error {
+	if (s.Add == "") == (s.Remove == "") || strings.TrimSpace(s.Reason) == "" {
+		return usage(errors.New("name one record of the population with --add or --remove, and say why with --reason; see prmsync audit sample ID --json"))
 	}
-	if !slices.ContainsFunc(as.Samples, func(x rules.Sample) bool { return slices.Contains(x.Names, s.Add) }) {
+	change := daemon.SampleAddition{Key: cmp.Or(s.Add, s.Remove), Reason: s.Reason, Removed: s.Remove != ""}
+	inSample := func(x rules.Sample) bool {
+		return slices.ContainsFunc(x.Judged(), func(it rules.SampleItem) bool { return rules.SourceKey(it.Ref) == change.Key })
+	}
+	switch {
+	case s.Add != "" && !slices.ContainsFunc(as.Samples, func(x rules.Sample) bool { return slices.Contains(x.Names, s.Add) }):
 		return usage(fmt.Errorf("--add %s: the population of %s holds no such record", s.Add, audit))
+	case s.Add != "" && slices.ContainsFunc(as.Samples, inSample):
+		return usage(fmt.Errorf("--add %s: it is in the sample of %s already", s.Add, audit))
+	case s.Remove != "" && !slices.ContainsFunc(as.Samples, inSample):
+		return usage(fmt.Errorf("--remove %s: it is not in the sample of %s", s.Remove, audit))
 	}
 	var adds []daemon.SampleAddition
 	in, ok, err := d.store.InputAt(p.ctx, daemon.InputSampleAdded, audit, d.now)
@@ -632,7 +645,7 @@ func (s auditSampleCmd) add(p process, d *desk, as rules.Assessment, audit strin
 			return fmt.Errorf("additions to the sample of %s in history: %w", audit, err)
 		}
 	}
-	body, err := json.Marshal(append(adds, daemon.SampleAddition{Key: s.Add, Reason: s.Reason}))
+	body, err := json.Marshal(append(adds, change))
 	if err != nil {
 		return err
 	}
@@ -644,6 +657,10 @@ func (s auditSampleCmd) add(p process, d *desk, as rules.Assessment, audit strin
 	if _, err := st.PutInput(p.ctx, store.Input{Kind: daemon.InputSampleAdded, Subject: audit, Seen: d.now, Body: body}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s is added to the sample of %s; the next cycle judges it\n", s.Add, audit)
+	word := "added to"
+	if change.Removed {
+		word = "taken out of"
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is %s the sample of %s; the next cycle judges by it\n", change.Key, word, audit)
 	return err
 }

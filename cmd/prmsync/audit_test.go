@@ -71,6 +71,29 @@ func TestAuditAndEscalationCommands(t *testing.T) {
 	if n := len(more[0].Items); n != 3 || more[0].Items[2].Key != other || !more[0].Items[2].Added || more[0].Items[2].Reason != "the customer asked" || !more[0].Reproduced {
 		t.Errorf("with an addition: %+v", more[0].Items)
 	}
+	// Taking out asks for a reason too, is listed, and nothing is drawn instead.
+	first := more[0].Items[0].Key
+	command(exitUsage, "audit", "sample", audit, "--remove", first)
+	command(exitUsage, "audit", "sample", audit, "--add", first, "--reason", "twice")
+	command(exitUsage, "audit", "sample", audit, "--remove", "erp/Project/none", "--reason", "x")
+	command(exitOK, "audit", "sample", audit, "--remove", first, "--reason", "an internal project")
+	c.add(10 * time.Minute) // past the instant at which the command kept it
+	once(t, w)
+	less := decode[[]sampleJSON](t, command(exitOK, "audit", "sample", audit, "--json"))
+	if it := less[0].Items[0]; len(less[0].Items) != 3 || it.Key != first || !it.Removed || it.Reason != "an internal project" || !less[0].Reproduced {
+		t.Errorf("with one taken out: %+v", less[0].Items)
+	}
+	for _, d := range world.PRM.Docs("PMM Assessment") {
+		if d["partner_audit"] != audit {
+			continue
+		}
+		note, _ := d["sample_note"].(string)
+		for _, want := range []string{"Added by a person: " + other + ": the customer asked", "Taken out by a person: " + first + ": an internal project"} {
+			if !strings.Contains(note, want) {
+				t.Errorf("the note on the PRM lacks %q: %s", want, note)
+			}
+		}
+	}
 	ready := decode[readinessJSON](t, command(exitNotMet, "audit", "readiness", "brackwater", "--level", "3", "--json"))
 	if ready.Ready || len(ready.Missing) == 0 || len(ready.Departments) == 0 {
 		t.Errorf("readiness: %+v", ready)

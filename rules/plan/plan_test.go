@@ -139,3 +139,19 @@ func FuzzPlainSettles(f *testing.F) {
 		}
 	})
 }
+
+// MariaDB compares names without regard to case.
+func TestEdge36NamesThatDifferByCase(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, site := range []string{"erp", "ERP", "Erp", "e rp", "e_rp", "ärp"} {
+		k := plan.SiteKey("acme", site)
+		if k != strings.ToLower(k) || len(k) > 140 {
+			t.Errorf("%q has the key %q", site, k)
+		}
+		if other, ok := seen[strings.ToLower(k)]; ok {
+			t.Errorf("%q and %q have the same key %q", site, other, k)
+		}
+		seen[strings.ToLower(k)] = site
+	}
+}

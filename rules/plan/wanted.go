@@ -411,6 +411,9 @@ func samples(in Input, a rules.Assessment) []map[string]any {
 	kinds := map[string]string{"Project": "Project", "Quotation": "Deal", "Opportunity": "Deal", "CRM Deal": "Deal", "Issue": "Ticket", "HD Ticket": "Ticket"}
 	for _, s := range a.Samples {
 		for i, it := range s.Items {
+			if it.Removed {
+				continue // the note says so
+			}
 			out = append(out, map[string]any{
 				"kind": cmp.Or(kinds[it.Ref.Doctype], "Project"), "title": Data(it.Label), "source_name": Data(it.Ref.Name), "source_doctype": Data(it.Ref.Doctype),
 				"site": Data(it.Ref.Site), "population": s.Population, "rank": i + 1, "source_url": recordURL(in, it.Ref),
@@ -435,7 +438,21 @@ func recordURL(in Input, r evidence.Ref) string {
 func sampleNote(a rules.Assessment) string {
 	var lines []string
 	for _, s := range a.Samples {
-		lines = append(lines, fmt.Sprintf("%s: %d of %d drawn by HMAC-SHA256 over the source key; %d left out; SHA-256 of the seed %s", s.Stream, len(s.Items), s.Population, s.LeftOut, s.SeedHash))
+		drawn := 0
+		for _, it := range s.Items {
+			if !it.Added {
+				drawn++
+			}
+		}
+		lines = append(lines, fmt.Sprintf("%s: %d of %d drawn by HMAC-SHA256 over the source key; %d left out; SHA-256 of the seed %s", s.Stream, drawn, s.Population, s.LeftOut, s.SeedHash))
+		for _, it := range s.Items {
+			switch key := rules.SourceKey(it.Ref); {
+			case it.Removed:
+				lines = append(lines, fmt.Sprintf("Taken out by a person: %s: %s", key, it.Reason))
+			case it.Added:
+				lines = append(lines, fmt.Sprintf("Added by a person: %s: %s", key, it.Reason))
+			}
+		}
 	}
 	return strings.Join(lines, "\n")
 }

@@ -153,7 +153,61 @@ func TestCoverage(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row, strings.Join(what, "; "), strings.Join(short, ", "), strings.Join(d.test, ", "))
 	}
+	b.WriteString("\n## Edge cases\n\nThe numbers are those of the tests' names.\n\n| number | what | test |\n|--:|---|---|\n")
+	for i, e := range edges {
+		tests := strings.Fields(e.test)
+		for _, c := range tests {
+			file, name, _ := strings.Cut(c, ":")
+			if !strings.Contains(text(file), "func "+name+"(") {
+				t.Errorf("edge case %d: %s has no test %s", i+1, file, name)
+			}
+		}
+		fmt.Fprintf(&b, "| %d | %s | %s |\n", i+1, e.what, strings.Join(tests, ", "))
+	}
 	document(t, "../../docs/coverage-programme.md", b.String())
+}
+
+// edges says which test holds which edge case of the procedures: FILE:NAME.
+var edges = []struct{ what, test string }{
+	{"raised 31 January: due 28 or 29 February", "rules/programme/edges_test.go:TestEdge01Clamped"},
+	{"three zones: the PRM's date decides deadlines, the partner's its weeks", "rules/programme/clock_test.go:TestTodayIsThePRMs rules/edge_test.go:TestEdge02DaysAreThePartnersOwn"},
+	{"closed at 23:30 partner time", "rules/programme/edges_test.go:TestEdge03ClosedLateInTheEvening"},
+	{"closed without a date: the first sighting counts", "rules/programme/edges_test.go:TestEdge04ClosedWithoutDate"},
+	{"re-opened: the old due date", "rules/programme/edges_test.go:TestEdge05Reopened"},
+	{"discarded: as never raised", "rules/programme/edges_test.go:TestEdge06Discarded"},
+	{"disputed: the clock runs", "rules/programme/edges_test.go:TestEdge07Disputed"},
+	{"an NC without audit or partner", "rules/programme/edges_test.go:TestEdge08Orphans"},
+	{"a person's date wins", "rules/programme/edges_test.go:TestEdge09PersonsDate"},
+	{"completed without NC and without level", "rules/programme/edges_test.go:TestEdge10CompletedWithoutLevel"},
+	{"two requests for one date", "rules/programme/edges_test.go:TestEdge11TwoRequests"},
+	{"a level skipped", "rules/programme/edges_test.go:TestEdge12SkippedLevel rules/edge_test.go:TestEdge12SkippingALevelSkipsNoCriterion"},
+	{"no projects", "rules/programme/edges_test.go:TestEdge13And14LittleEvidenceIsNoMiss rules/edge_test.go:TestEdge13NoProjectsAreUnknownNotFailed"},
+	{"one project", "rules/programme/edges_test.go:TestEdge13And14LittleEvidenceIsNoMiss rules/edge_test.go:TestEdge14OneProjectIsForAPerson"},
+	{"a partner without history", "rules/edge_test.go:TestEdge15AYoungPartnerIsUnknown"},
+	{"late, never, backfilled", "rules/edge_test.go:TestEdge16And17LateNeverBackfilledAndZero"},
+	{"0 reported or nothing", "rules/programme/edges_test.go:TestEdge17ZeroIsAFigure"},
+	{"weeks across the year", "rules/edge_test.go:TestEdge18WeeksCrossTheYear"},
+	{"holidays", "rules/edge_test.go:TestEdge19AWeekWithoutWorkingDayIsExempt rules/programme/clock_test.go:TestWaitingCountsWorkingDays"},
+	{"one company twice", "rules/programme/edges_test.go:TestEdge20DoubledPartner"},
+	{"several sites, one dead", "rules/edge_test.go:TestEdge21OneDeadSiteMakesUnknownOnlyWhatItHeld"},
+	{"one site for two partners", "config/load_test.go:TestFileMistakes"},
+	{"a sampled project that is gone", "rules/edge_test.go:TestEdge23ASampledProjectThatVanishedIsNotRedrawn"},
+	{"a renamed record", "connector/partnersite/compare_test.go:TestARenamedRecordIsFollowed rules/plan/evidence_test.go:TestEvidenceOfARenamedRecordGoesOn"},
+	{"a key revoked during an audit", "rules/programme/edges_test.go:TestEdge25UnreadableDuringAnAudit rules/edge_test.go:TestEdge25ARevokedKeyIsNoRefusalOfThePartner"},
+	{"a person's override", "rules/programme/edges_test.go:TestEdge26OverrideCounts rules/edge_test.go:TestEdge26APersonsWordHolds"},
+	{"withdrawn with NCs open", "rules/programme/edges_test.go:TestEdge27WithdrawnWithOpenNCs daemon/follow_test.go:TestLifeWithdrawn"},
+	{"an escalation re-opened", "rules/programme/edges_test.go:TestEdge28ReopenedHasAnAssessmentOfItsOwn"},
+	{"a second escalation: no double step", "rules/programme/edges_test.go:TestEdge29SecondEscalation"},
+	{"a project under another name", "rules/programme/edges_test.go:TestEdge30UnknownProject"},
+	{"an escalation before the invoice", "rules/edge_test.go:TestEdge31BeforeTheInvoiceNoWeekIsCounted"},
+	{"several invoices", "rules/edge_test.go:TestEdge32TheFirstSubmittedInvoiceDecides"},
+	{"a downgrade without an awarded level", "rules/programme/edges_test.go:TestEdge33LevelUnknown"},
+	{"a tier that asks for no level", "rules/programme/edges_test.go:TestEdge34TierWithoutLevel"},
+	{"a partner inactive or out of contract", "rules/programme/edges_test.go:TestEdge35Inactive"},
+	{"names that differ by case alone", "rules/plan/plan_test.go:TestEdge36NamesThatDifferByCase"},
+	{"another rule set between audits", "rules/programme/edges_test.go:TestEdge37FinalisedIsNotJudgedAgain rules/edge_test.go:TestEdge37EveryAssessmentNamesItsRules"},
+	{"personal data: excerpts, hashes, links", "rules/plan/evidence_test.go:TestTextsOfEvidenceAreSafeAndBounded"},
+	{"versions of Frappe", "internal/frappetest/provision_test.go:TestProvisioning"},
 }
 
 func number(t *testing.T, row string) int {
