@@ -262,8 +262,9 @@ func (d *Daemon) wanted(ctx context.Context, p *Partner, now time.Time, people p
 		}
 		files = plan.Attachments(p.Facts.Key, d.documents(p, &c, collected, captured, find), find, now)
 	}
-	w.records += len(saves) + len(files)
-	w.changes = slices.Concat(w.changes, saves, known.captures, files)
+	todos := plan.Assignments(p.Facts.Key, plan.ToDecide(&c), find, now)
+	w.records += len(saves) + len(files) + len(todos)
+	w.changes = slices.Concat(w.changes, saves, known.captures, files, todos)
 	return w, nil
 }
 

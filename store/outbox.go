@@ -138,7 +138,7 @@ type openRow struct {
 type target struct{ doctype, name, file string }
 
 func fileOf(c plan.Change) string {
-	if c.Op == plan.Attach {
+	if c.Op == plan.Attach || c.Op == plan.Assign {
 		return c.FileName
 	}
 	return ""

@@ -2,6 +2,7 @@ package prm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,6 +36,8 @@ func (p *PRM) Apply(ctx context.Context, c plan.Change) (Applied, error) {
 		a, err = p.save(ctx, c)
 	case plan.Attach:
 		a, err = p.attach(ctx, c)
+	case plan.Assign:
+		a, err = p.assign(ctx, c)
 	default:
 		return Applied{}, &Refused{Doctype: c.Doctype, Name: c.Name, Remedy: "drop it", err: fmt.Errorf("unknown operation %q", c.Op)}
 	}
@@ -351,6 +354,22 @@ func (p *PRM) attach(ctx context.Context, c plan.Change) (Applied, error) {
 
 func (p *PRM) attached(c plan.Change, url string) plan.Known {
 	return p.known(c, c.Name, "", map[string]any{plan.MarkFile + c.FileName: url})
+}
+
+// assign gives a person a ToDo about a record. Repeating it is harmless: who has
+// an open one about it gets no second.
+func (p *PRM) assign(ctx context.Context, c plan.Change) (Applied, error) {
+	users, err := json.Marshal([]string{c.FileName})
+	if err != nil {
+		return Applied{}, err
+	}
+	_, err = p.c.CallPost(ctx, "frappe.desk.form.assign_to.add", map[string]any{
+		"assign_to": string(users), "doctype": c.Doctype, "name": c.Name, "description": c.Fields["description"],
+	})
+	if err != nil {
+		return Applied{}, err
+	}
+	return Applied{Known: p.known(c, c.Name, "", map[string]any{plan.MarkToDo + c.FileName: true})}, nil
 }
 
 // ApplyMany inserts records of one doctype that nobody edits, in as few

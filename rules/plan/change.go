@@ -11,6 +11,7 @@ const (
 	Update Op = "update" // daemon-owned fields of an existing one
 	Attach Op = "attach" // a private file on an existing one
 	Save   Op = "save"   // an empty update, so that fetched fields refresh
+	Assign Op = "assign" // a ToDo about an existing one
 )
 
 // Kind says how urgent a change is, because each write blocks a person who has
@@ -74,7 +75,8 @@ type Change struct {
 	Base   map[string]any
 	Kind   Kind
 	Reason string // "impl.followed: Met → Not Met"
-	// File is the content of an Attach; FileName its name on the PRM.
+	// File is the content of an Attach; FileName its name on the PRM, and for an
+	// Assign the user who gets the ToDo.
 	File     []byte
 	FileName string
 	// Planned is the instant of the cycle that planned it.

@@ -14,6 +14,7 @@ import (
 const (
 	markSaved = "saved:partner" // what the record was last saved for
 	MarkFile  = "file:"         // before the name of a file that hangs on the record; its address
+	MarkToDo  = "todo:"         // before the user who got a ToDo about the record
 )
 
 // WithMarks returns what was read of a record with the marks that we noted of it.
@@ -58,7 +59,7 @@ func Refresh(c *programme.Case, planned []Change, current map[string]bool, known
 
 func written(planned []Change, doctype, name string) bool {
 	for _, c := range planned {
-		if c.Doctype == doctype && c.Name == name && c.Op != Attach {
+		if c.Doctype == doctype && c.Name == name && c.Op != Attach && c.Op != Assign {
 			return true
 		}
 	}
