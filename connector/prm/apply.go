@@ -45,7 +45,7 @@ func (p *PRM) Apply(ctx context.Context, c plan.Change) (Applied, error) {
 		err = classify(c.Doctype, c.Name, err)
 		if _, parked := errors.AsType[*Refused](err); parked {
 			p.c.Forget(c.Doctype) // a person will change it; the next try looks again
-			if frappe.CategoryOf(err) == frappe.Invalid && c.Op != plan.Attach {
+			if frappe.CategoryOf(err) == frappe.Invalid && (c.Op == plan.Insert || c.Op == plan.Update) {
 				// The PRM says that it does not fit, and its schema says what.
 				if _, ferr := p.fits(ctx, c.Doctype, c.Fields); frappe.CategoryOf(ferr) == frappe.Invalid {
 					err = classify(c.Doctype, c.Name, ferr)
