@@ -87,7 +87,7 @@ func instants(wall time.Time, loc *time.Location) (first, last time.Time) {
 	var before time.Time // the reading with the offset that ended last before the wall time
 	for t := wall.Add(-farthest).In(loc); ; {
 		_, offset := t.Zone()
-		start, end := t.ZoneBounds()
+		start, end := bounds(t)
 		u := wall.Add(-time.Duration(offset) * time.Second)
 		switch {
 		case !end.IsZero() && !u.Before(end):
@@ -107,6 +107,17 @@ func instants(wall time.Time, loc *time.Location) (first, last time.Time) {
 		return before, before
 	}
 	return first, last
+}
+
+// bounds is t.ZoneBounds with an end that lies after t. Beyond a zone's table,
+// which for many zones begins long ago, package time ends each year after 365
+// days; on 31 December of a leap year that is past already.
+func bounds(t time.Time) (start, end time.Time) {
+	start, end = t.ZoneBounds()
+	if !end.IsZero() && !end.After(t) {
+		end = t.Add(time.Hour)
+	}
+	return start, end
 }
 
 // FormatTime writes t as the site's clock shows it, in Frappe's own spelling:
@@ -150,7 +161,7 @@ func Overlap(cursor string, site *time.Location, base time.Duration) time.Durati
 	back := time.Duration(0)
 	for t := near.Add(-24 * time.Hour).In(site); ; {
 		_, before := t.Zone()
-		_, end := t.ZoneBounds()
+		_, end := bounds(t)
 		if end.IsZero() || end.After(near.Add(24*time.Hour)) {
 			break
 		}

@@ -35,6 +35,9 @@ func TestParseTime(t *testing.T) {
 		{"just after the gap", "2026-03-29 03:00:00", "Europe/Berlin", "2026-03-29T01:00:00Z", ""},
 		{"half an hour twice", "2026-04-05 01:45:00", "Australia/Lord_Howe", "2026-04-04T14:45:00Z", "2026-04-04T15:15:00Z"},
 		{"a whole day skipped", "2011-12-30 12:00:00", "Pacific/Apia", "2011-12-30T22:00:00Z", ""},
+		{"the last day of a leap year beyond the zone's table", "2040-12-31 12:00:00", "Europe/Berlin", "2040-12-31T11:00:00Z", ""},
+		{"its last second", "2040-12-31 23:59:59", "America/New_York", "2041-01-01T04:59:59Z", ""},
+		{"the day after", "2401-01-01 00:00:00", "Australia/Lord_Howe", "2400-12-31T13:00:00Z", ""},
 		{"year 1", "0001-01-01 00:00:00", "UTC", "0001-01-01T00:00:00Z", ""},
 		{"year 9999", "9999-12-31 23:59:59.999999", "UTC", "9999-12-31T23:59:59.999999Z", ""},
 	}
@@ -158,6 +161,7 @@ func TestOverlap(t *testing.T) {
 		{"2026-03-29 03:10:00", berlin, base}, // forward: nothing happens twice
 		{"2026-04-05 01:50:00", zone(t, "Australia/Lord_Howe"), base + 30*time.Minute},
 		{"2026-10-25 02:30:00", zone(t, "Asia/Kolkata"), base},
+		{"2040-12-31 12:00:00", berlin, base}, // the last day of a leap year beyond the zone's table
 		{"2026-10-25 02:30:00", nil, base + 2*time.Hour},
 		{"soon", berlin, base + 2*time.Hour},
 	}
