@@ -46,7 +46,7 @@ var covered = []struct{ rows, what, code, test string }{
 	{"S64", "effects are followed to the end: no state without a next step", "rules/programme/escalation.go:RuleEscalationStuck", "rules/programme/clock_test.go:TestWaitingCountsWorkingDays"},
 	{"S69 S70", "contradictions are signals for a person", "rules/signal.go:Signals", "rules/signal_test.go:TestSignals"},
 	{"S70", "a record of evidence is compared with its earlier capture", "rules/plan/evidence.go:integrity", "rules/plan/evidence_test.go:TestEvidenceIsWrittenOnceAndKeepsItsHistory"},
-	{"S88", "what came after the cutoff is kept, marked late and does not count", "cmd/prmsync/judge.go:frozen", "cmd/prmsync/evidence_test.go:TestAFrozenAuditIsJudgedAsOfTheCutoff"},
+	{"S88", "what came after the cutoff is kept, marked late and does not count", "cmd/prmsync/judge.go:frozen", "cmd/prmsync/evidence_test.go:TestTheEvidenceOfAnAudit"},
 	{"S75", "evidence of the escalated project alone", "rules/collect.go:item", "rules/collect_test.go:TestAnEscalationIsCollectedFromItsProjectAlone"},
 	{"S74 S75", "strictly the escalated project", "rules/programme/commission.go:departmentOf", "daemon/follow_test.go:TestLifeOfAnEscalation"},
 	{"S79 S115", "who must attend a re-audit", "rules/programme/audit.go:Roles", "rules/programme/edges_test.go:TestGuards"},
