@@ -97,6 +97,27 @@ func BenchmarkBothPacks(b *testing.B) {
 	b.ReportMetric(float64(documents(s)), "documents")
 }
 
+// BenchmarkCollect gathers the evidence of an audit of a partner of 50,000
+// documents.
+func BenchmarkCollect(b *testing.B) {
+	s := large(50_000)
+	a := rules.Assessment{Key: "large-audit-adt-0001", Kind: rules.Audit, Samples: rules.Samples(s, []byte("seed"), rules.MinSample)}
+	for i := range 40 {
+		v := rules.Verdict{Criterion: fmt.Sprintf("impl.c%02d", i), Department: evidence.Implementation}
+		for _, t := range s.Tasks[500*i : 500*i+500] {
+			v.Evidence = append(v.Evidence, t.Ref)
+		}
+		a.Verdicts = append(a.Verdicts, v)
+	}
+	pieces := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		out, _ := rules.Collect(s, a)
+		pieces = len(out)
+	}
+	b.ReportMetric(float64(pieces), "pieces")
+}
+
 // BenchmarkSimplestPredicate evaluates the simplest question over 100,000
 // entries; one operation is one entry.
 func BenchmarkSimplestPredicate(b *testing.B) {

@@ -41,7 +41,6 @@ const (
 // names it, or it was found on an item of the sample or on the project.
 type Piece struct {
 	Ref        evidence.Ref
-	URL        string // opens it on the partner's site; "" when that has no address
 	Label      string // a person's name for it, as the site has it
 	Kind       PieceKind
 	On         evidence.Date // the day that it gives itself; zero: none
@@ -87,6 +86,7 @@ type Lack struct {
 func Collect(s *evidence.Snapshot, a Assessment) ([]Piece, []Collection) {
 	c := newCollector(s, a)
 	for i := range a.Verdicts {
+		c.out = slices.Grow(c.out, len(a.Verdicts[i].Evidence))
 		c.named(&a.Verdicts[i])
 	}
 	for _, sample := range a.Samples {
@@ -127,7 +127,7 @@ type collector struct {
 func newCollector(s *evidence.Snapshot, a Assessment) *collector {
 	// Without a cutoff: what came later is collected too, and marked.
 	c := &collector{
-		s: s, a: &a, w: newWorld(&Input{Snapshot: s, StaleAfter: 24 * time.Hour}), known: map[evidence.Key]described{}, files: map[evidence.Key][]evidence.Ref{},
+		s: s, a: &a, w: newWorld(&Input{Snapshot: s, StaleAfter: 24 * time.Hour}), known: make(map[evidence.Key]described, len(s.Tasks)+len(s.Tickets)+len(s.Messages)+len(s.Attachments)+len(s.Reports)), files: map[evidence.Key][]evidence.Ref{},
 		mails: map[evidence.Key][]evidence.Ref{}, signal: map[evidence.Key]string{}, moved: map[evidence.Key]bool{}, gone: map[evidence.Key]bool{}, byVerdict: map[evidence.Key]bool{},
 	}
 	c.describe()
@@ -246,7 +246,7 @@ func (c *collector) piece(r evidence.Ref) Piece {
 	if !ok {
 		d = described{ref: r, kind: PieceRecord}
 	}
-	p := Piece{Ref: d.ref, URL: c.s.Link(d.ref), Label: d.label, Kind: d.kind, On: d.on, Effect: Context, Signal: c.signal[r.Key()], ChangedAfter: c.moved[r.Key()]}
+	p := Piece{Ref: d.ref, Label: d.label, Kind: d.kind, On: d.on, Effect: Context, Signal: c.signal[r.Key()], ChangedAfter: c.moved[r.Key()]}
 	p.Gone = !ok && c.gone[r.Key()]
 	if cut := c.a.Cutoff; !cut.IsZero() {
 		p.Late = d.ref.Created.After(cut) || d.ref.Created.IsZero() && d.ref.Seen.After(cut)
@@ -511,28 +511,39 @@ func (c *collector) sort() {
 		criterion, of string
 		kind          PieceKind
 	}
-	slices.SortStableFunc(c.out, func(a, b Piece) int {
-		return cmp.Or(a.Ref.Compare(b.Ref), cmp.Compare(a.Criterion, b.Criterion))
-	})
-	c.out = slices.CompactFunc(c.out, func(a, b Piece) bool { return a.Ref.Key() == b.Ref.Key() && a.Criterion == b.Criterion })
-	turn := map[group]int{}
-	type placed struct {
-		rank, turn int
-		p          Piece
+	// A piece is large: sort where they are.
+	all := make([]*placed, 0, len(c.out))
+	for i := range c.out {
+		p := &c.out[i]
+		all = append(all, &placed{rank: rank(p), p: p})
 	}
-	all := make([]placed, len(c.out))
-	for i, p := range c.out {
-		g := group{rank: rank(&p), criterion: p.Criterion, of: p.Of}
-		if p.Criterion == "" {
-			g.kind = p.Kind
+	slices.SortStableFunc(all, func(a, b *placed) int { return a.compare(b) })
+	all = slices.CompactFunc(all, func(a, b *placed) bool { return a.p.Ref.Key() == b.p.Ref.Key() && a.p.Criterion == b.p.Criterion })
+	turn := map[group]int{}
+	for _, x := range all {
+		g := group{rank: x.rank, criterion: x.p.Criterion, of: x.p.Of}
+		if x.p.Criterion == "" {
+			g.kind = x.p.Kind
 		}
-		all[i] = placed{g.rank, turn[g], p}
+		x.turn = turn[g]
 		turn[g]++
 	}
-	slices.SortStableFunc(all, func(a, b placed) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.turn, b.turn), a.p.Ref.Compare(b.p.Ref), cmp.Compare(a.p.Criterion, b.p.Criterion))
+	slices.SortFunc(all, func(a, b *placed) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.turn, b.turn), a.compare(b))
 	})
-	for i := range all {
-		c.out[i] = all[i].p
+	out := make([]Piece, len(all))
+	for i, x := range all {
+		out[i] = *x.p
 	}
+	c.out = out
+}
+
+// placed is a piece with its place in the order.
+type placed struct {
+	rank, turn int
+	p          *Piece
+}
+
+func (x *placed) compare(o *placed) int {
+	return cmp.Or(x.p.Ref.Compare(o.p.Ref), cmp.Compare(x.p.Criterion, o.p.Criterion))
 }

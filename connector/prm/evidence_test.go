@@ -22,12 +22,12 @@ func captures(t *testing.T, h house, n int) []plan.Change {
 	h.insert(t, "PMM Site", map[string]any{"site_key": "meridian-erp", "site_url": "https://erp.meridian.example", "partner": "meridian"})
 	h.insert(t, "PMM Assessment", map[string]any{"assessment_key": "meridian-audit-adt-0001", "partner": "meridian", "kind": "Audit"})
 	at := time.Date(2026, 3, 20, 12, 0, 0, 0, time.UTC)
-	in := plan.Input{Now: at, Zone: time.UTC, Partner: plan.PartnerFacts{Key: "meridian", Name: "Meridian"}, Sites: []plan.SiteFacts{{Key: "erp"}}}
+	in := plan.Input{Now: at, Zone: time.UTC, Partner: plan.PartnerFacts{Key: "meridian", Name: "Meridian"}, Sites: []plan.SiteFacts{{Key: "erp", URL: "https://erp.meridian.example"}}}
 	c := plan.Collected{Assessment: rules.Assessment{Key: "meridian-audit-adt-0001", Kind: rules.Audit}}
 	for i := range n {
 		c.Pieces = append(c.Pieces, rules.Piece{
-			Ref: evidence.Ref{Site: "erp", Doctype: "Task", Name: fmt.Sprintf("TASK-%04d", i), Hash: "h", Seen: at, Created: at, Modified: at, Owner: "a@meridian.example"},
-			URL: "https://erp.meridian.example/app/task/1", Label: `R&D "plan" <b>`, Kind: rules.PieceTask, Criterion: "impl.followed", Department: evidence.Implementation, Effect: rules.Supports,
+			Ref:   evidence.Ref{Site: "erp", Doctype: "Task", Name: fmt.Sprintf("TASK-%04d", i), Hash: "h", Seen: at, Created: at, Modified: at, Owner: "a@meridian.example"},
+			Label: `R&D "plan" <b>`, Kind: rules.PieceTask, Criterion: "impl.followed", Department: evidence.Implementation, Effect: rules.Supports,
 		})
 	}
 	records, note := plan.Evidence(in, c)
@@ -51,7 +51,7 @@ func TestEvidenceIsWrittenInOneRequest(t *testing.T) {
 	}
 	doc := h.site.Docs("PMM Evidence")[0]
 	for f, want := range map[string]string{
-		"status": "Clean", "effect": "Supports", "site": "meridian-erp", "source_url": "https://erp.meridian.example/app/task/1", "title": `R&D "plan" ‹b›`,
+		"status": "Clean", "effect": "Supports", "site": "meridian-erp", "source_url": "https://erp.meridian.example/app/task/" + fmt.Sprint(doc["source_name"]), "title": `R&D "plan" ‹b›`,
 		"captured_on": "2026-03-20 12:00:00", "department": "Implementation", "criterion": "impl.followed", "assessment": "meridian-audit-adt-0001", "partner": "meridian",
 	} {
 		if got := fmt.Sprint(doc[f]); got != want {

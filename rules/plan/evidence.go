@@ -176,7 +176,7 @@ func Evidence(in Input, c Collected) (out []Record, note string) {
 			Once: map[string]any{
 				"evidence_key": key, "title": Data(cmp.Or(p.Label, p.Ref.Doctype+" "+p.Ref.Name)), "partner": in.Partner.Key, "assessment": c.Assessment.Key,
 				"criterion": criterion, "department": Department(p.Department), "effect": string(cmp.Or(p.Effect, rules.Context)), "status": status,
-				"source_url": orNull(address(p.URL)), "site": orNull(src.site), "source_doctype": src.doctype, "source_name": src.name,
+				"source_url": orNull(address(recordURL(in, p.Ref))), "site": orNull(src.site), "source_doctype": src.doctype, "source_name": src.name,
 				"source_owner": Data(p.Ref.Owner), "source_created": orNull(Datetime(p.Ref.Created, in.Zone)), "source_modified": orNull(Datetime(p.Ref.Modified, in.Zone)),
 				"captured_on": orNull(Datetime(cmp.Or(p.Ref.Seen, in.Now), in.Zone)), "excerpt": excerpt(p), "content_hash": hash, "previous_hash": before,
 			},
@@ -285,10 +285,10 @@ func bounded(pieces, left, unkept int) string {
 
 // address is a link that the PRM's field takes, or none.
 func address(url string) string {
-	if len(url) > maxURL || strings.ContainsAny(url, "<>\" \n\r\t") {
+	if strings.ContainsAny(url, "<>\" \n\r\t") {
 		return ""
 	}
-	return url
+	return within(url, maxURL)
 }
 
 // excerpt is what the PRM keeps of the piece: names and days, no content.

@@ -416,22 +416,29 @@ func samples(in Input, a rules.Assessment) []map[string]any {
 			}
 			out = append(out, map[string]any{
 				"kind": cmp.Or(kinds[it.Ref.Doctype], "Project"), "title": Data(it.Label), "source_name": Data(it.Ref.Name), "source_doctype": Data(it.Ref.Doctype),
-				"site": Data(it.Ref.Site), "population": s.Population, "rank": i + 1, "source_url": recordURL(in, it.Ref),
+				"site": Data(it.Ref.Site), "population": s.Population, "rank": i + 1, "source_url": within(recordURL(in, it.Ref), dataLimit),
 			})
 		}
 	}
 	return out
 }
 
-// recordURL opens the record on the partner's site; "" where the field cannot
-// hold the address.
+// recordURL opens the record on the partner's site; "" when that has no address.
 func recordURL(in Input, r evidence.Ref) string {
 	for _, s := range in.Sites {
-		if u := (evidence.Site{URL: s.URL}).Link(r); s.Key == r.Site && len(u) <= dataLimit {
-			return u
+		if s.Key == r.Site {
+			return evidence.Site{URL: s.URL}.Link(r)
 		}
 	}
 	return ""
+}
+
+// within is the address where the field can hold it, else "".
+func within(url string, limit int) string {
+	if len(url) > limit {
+		return ""
+	}
+	return url
 }
 
 // sampleNote says how the sample was drawn.
