@@ -15,7 +15,7 @@ import (
 func BenchmarkDrain(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		c := newCrowd(b, 200)
+		c := newCrowd(b, 200, aPack)
 		c.judge.figures(22)
 		heal := c.site.Break(frappetest.Fault{Status: http.StatusBadGateway})
 		c.once(0)

@@ -24,7 +24,7 @@ import (
 	"github.com/prmsync/prmsync/store"
 )
 
-// crowd is many partners of sixty verdicts each on a real PRM, with a clock
+// crowd is many partners on a real PRM, with a clock
 // that the test moves. What the daemon does there is in the site's own log.
 type crowd struct {
 	t       testing.TB
@@ -41,16 +41,21 @@ type crowd struct {
 	now time.Time
 }
 
-// panel judges as the test says: sixty criteria, and figures of weeks that are
-// over.
+// panel judges as the test says, and gives figures of weeks that are over.
 type panel struct {
+	size  int // criteria
 	mu    sync.Mutex
 	miss  map[string]map[int]bool // by partner: criteria that are Not Met
 	notes map[string]string       // by partner: what every title, figure and explanation says
 	weeks int                     // figures of each partner
 }
 
-const panelSize = 60
+// How many criteria a partner is judged on: roughly those of a pack where requests
+// are counted, a few where anything may happen to them.
+const (
+	aPack = 60
+	aFew  = 12
+)
 
 func criterion(i int) string { return fmt.Sprintf("impl.c%02d", i) }
 
@@ -95,7 +100,7 @@ func (p *panel) Assess(_ context.Context, partner string, at time.Time, _ progra
 		Pack: rules.PackID{Name: "pmm", Version: "1", SHA256: "0123456789abcdef"},
 	}
 	note := p.notes[partner]
-	for i := range panelSize {
+	for i := range p.size {
 		v := rules.Verdict{
 			Criterion: criterion(i), Title: "Plans are followed " + note, Level: 2 + i%4, Department: evidence.Implementation, Severity: rules.SeverityNC, Outcome: rules.Met,
 			Measured: "33 of 34 " + note, Expected: "at least 90 %", Explanation: "Of 34 tasks 33 were closed in the week that the plan names. " + note,
@@ -152,10 +157,11 @@ var provisioned = sync.OnceValues(func() (*frappetest.State, error) {
 	return site.Snapshot(), nil
 })
 
-// newCrowd makes a provisioned PRM for n partners of which it knows nothing yet.
-func newCrowd(t testing.TB, n int) *crowd {
+// newCrowd makes a provisioned PRM for n partners, of which it knows nothing yet,
+// and who are judged on so many criteria.
+func newCrowd(t testing.TB, n, criteria int) *crowd {
 	t.Helper()
-	c := &crowd{t: t, now: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC), judge: &panel{miss: map[string]map[int]bool{}, notes: map[string]string{}, weeks: 3}}
+	c := &crowd{t: t, now: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC), judge: &panel{size: criteria, miss: map[string]map[int]bool{}, notes: map[string]string{}, weeks: 3}}
 	blank, err := provisioned()
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +176,7 @@ func newCrowd(t testing.TB, n int) *crowd {
 	t.Cleanup(func() { c.store.Close() })
 	c.agent = c.client("agent@prm.test", "PMM Sync Agent")
 	c.options = daemon.Options{Store: c.store, PRM: central{prm.New(c.agent, "bare"), c.clock}, Judge: c.judge, Clock: c.clock, Version: "test", Logger: slog.New(slog.DiscardHandler)}
-	for i := range panelSize {
+	for i := range criteria {
 		c.options.Criteria = append(c.options.Criteria, plan.CriterionFacts{
 			ID: criterion(i), Title: "Plans are followed", Level: 2 + i%4, Department: evidence.Implementation, Severity: rules.SeverityNC, Method: "Automatic",
 		})

@@ -94,7 +94,7 @@ func TestDoctypesThatPeopleEdited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCrowd(t, 3)
+			c := newCrowd(t, 3, aFew)
 			c.once(0)
 			c.stands()
 			repair := tt.edit(c)

@@ -113,7 +113,7 @@ func (c *crowd) theirs(partner string, n int) (doctype, name, field string, valu
 	case 3:
 		return plan.DoctypeAssessment, week, "auditor_notes", fmt.Sprintf("seen on site, %d", n)
 	default:
-		return plan.DoctypeAssessment, week, "overrides", []any{map[string]any{"criterion": criterion(n % panelSize), "verdict": "Met", "reason": fmt.Sprint("shown in a call ", n)}}
+		return plan.DoctypeAssessment, week, "overrides", []any{map[string]any{"criterion": criterion(n % aFew), "verdict": "Met", "reason": fmt.Sprint("shown in a call ", n)}}
 	}
 }
 
@@ -121,7 +121,7 @@ func (c *crowd) theirs(partner string, n int) (doctype, name, field string, valu
 // entering what is theirs; then it comes back on a bad line.
 func TestThePRMIsAwayForADay(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, crowdSize)
+	c := newCrowd(t, crowdSize, aFew)
 	l := &ledger{PRM: c.options.PRM, taken: map[string][]string{}}
 	c.options.PRM = l
 	c.start()
@@ -135,7 +135,7 @@ func TestThePRMIsAwayForADay(t *testing.T) {
 		heal := c.site.Break(away[i%len(away)])
 		c.judge.figures(2 * (i + 1))
 		for j, k := range c.keys {
-			c.judge.flip(k, (i*7+j)%panelSize)
+			c.judge.flip(k, (i*7+j)%aFew)
 			p.edits(c.theirs(k, i*len(c.keys)+j))
 		}
 		if i == 6 {
@@ -200,7 +200,7 @@ func TestNoStormHarmsThePRM(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCrowd(t, 3)
+			c := newCrowd(t, 3, aFew)
 			l := &ledger{PRM: c.options.PRM, taken: map[string][]string{}, twice: faults == nil}
 			c.options.PRM = l
 			c.start()
@@ -226,7 +226,7 @@ func TestNoStormHarmsThePRM(t *testing.T) {
 // one that was put back from a backup meets changes that it does not know of.
 func TestALostStoreFindsItsRecords(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 4)
+	c := newCrowd(t, 4, aFew)
 	c.once(0)
 	p := &people{c: c, last: map[[3]string]any{}}
 	for i, k := range c.keys {
@@ -253,7 +253,7 @@ func TestALostStoreFindsItsRecords(t *testing.T) {
 // what is wanted, nothing twice, and every word of theirs.
 func TestPeopleAtAnyMomentOfADelivery(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 3)
+	c := newCrowd(t, 3, aFew)
 	blank, day := c.site.Snapshot(), c.clock()
 	faults := []frappetest.Fault{
 		{Times: 2, DropAnswer: true},
@@ -295,7 +295,7 @@ func TestPeopleAtAnyMomentOfADelivery(t *testing.T) {
 			switch rapid.SampledFrom([]string{"cycle", "cycle", "cycle", "deliver", "restart", "fault", "edit"}).Draw(r, "step") {
 			case "cycle":
 				for range rapid.IntRange(0, 3).Draw(r, "flips") {
-					c.judge.flip(partner.Draw(r, "of"), rapid.IntRange(0, panelSize-1).Draw(r, "criterion"))
+					c.judge.flip(partner.Draw(r, "of"), rapid.IntRange(0, aFew-1).Draw(r, "criterion"))
 				}
 				figures += rapid.IntRange(0, 2).Draw(r, "figures")
 				c.judge.figures(figures)

@@ -12,7 +12,7 @@ import (
 // A first sync costs a partner no more than twelve requests, reads included.
 func TestAFirstSyncIsCheap(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, crowdSize)
+	c := newCrowd(t, crowdSize, aPack)
 	c.once(0)
 	a := c.taken()
 	if each := float64(a.reads+a.writes+a.many) / float64(len(c.keys)); each > 12 {
@@ -28,7 +28,7 @@ func TestAFirstSyncIsCheap(t *testing.T) {
 // answer; and no more than three requests a partner are spent to learn it.
 func TestACycleWithoutNewsWritesHeartbeatsAlone(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 10)
+	c := newCrowd(t, 20, aPack)
 	c.once(0)
 	c.once(15 * time.Minute) // sees what the first one wrote
 	c.taken()
@@ -52,7 +52,7 @@ func TestACycleWithoutNewsWritesHeartbeatsAlone(t *testing.T) {
 // most, the others none.
 func TestOneFlippedVerdictCostsThreeWrites(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 10)
+	c := newCrowd(t, 10, aPack)
 	c.once(0)
 	c.once(15 * time.Minute)
 	c.taken()
@@ -75,7 +75,7 @@ func TestOneFlippedVerdictCostsThreeWrites(t *testing.T) {
 // verdict does, writes no form that people have open more than once.
 func TestAQuietDayWritesEachFormOnce(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 2)
+	c := newCrowd(t, 2, aPack)
 	c.once(0)
 	c.taken()
 	written := map[string]int{}
@@ -122,7 +122,7 @@ func TestAnyTextSettles(t *testing.T) {
 		" ",
 		`[{"a": 1}]`,
 	}
-	c := newCrowd(t, len(texts))
+	c := newCrowd(t, len(texts), aPack)
 	for i, k := range c.keys {
 		c.judge.say(k, texts[i])
 		c.judge.flip(k, 3)
