@@ -116,7 +116,10 @@ func reader(ctx context.Context, path string, mayBeOlder bool) (_ *Store, err er
 	if path == memory {
 		return nil, s.fail("open", errors.New("a database in memory cannot be read by another process"))
 	}
-	if _, err := os.Stat(path); err != nil {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, s.fail("open", fmt.Errorf("%w: prmsync run or prmsync once makes it; or set PRMSYNC_DATABASE_URL to where it is", os.ErrNotExist))
+	case err != nil:
 		return nil, s.fail("open", pathCause(err))
 	}
 	if err := checkHeader(path); err != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/prmsync/prmsync/config"
 	"github.com/prmsync/prmsync/store"
@@ -90,13 +92,17 @@ func (c outboxListCmd) Run(p process) error {
 	t.SetOutputMirror(p.stdout)
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"ID", "State", "Partner", "Record", "Change", "Tries", "Next", "Why it waits"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, WidthMax: 40}, {Number: 5, WidthMax: 40}, {Number: 8, WidthMax: 60}})
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Number: 4, WidthMax: 40, WidthMaxEnforcer: text.WrapSoft},
+		{Number: 5, WidthMax: 40, WidthMaxEnforcer: text.WrapSoft},
+		{Number: 8, WidthMax: 60, WidthMaxEnforcer: text.WrapSoft},
+	})
 	for _, r := range rows {
 		next := ""
 		if !r.NextAt.IsZero() {
 			next = r.NextAt.Local().Format(time.DateTime)
 		}
-		t.AppendRow(table.Row{r.ID, r.State, r.Partner, r.Doctype + " " + r.Name, r.Op + ": " + r.Reason, r.Attempts, next, r.Error})
+		t.AppendRow(table.Row{r.ID, r.State, r.Partner, r.Doctype + " " + r.Name, r.Op + ": " + r.Reason, r.Attempts, next, strings.TrimPrefix(r.Error, r.Doctype+" "+r.Name+": ")})
 	}
 	t.Render()
 	return nil

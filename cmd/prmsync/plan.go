@@ -121,16 +121,30 @@ func (c planCmd) Run(p process) error {
 const flipsShown = 20
 
 // print writes the plan for people: by partner, what changes and why, then what
-// is held back.
+// is held back. Figures and evidence, which come by the dozen, are counted.
 func (d planDocument) print(w io.Writer) {
+	many := map[[2]string]int{}
 	partner := ""
+	end := func() {
+		for _, doctype := range []string{plan.DoctypeSnapshot, plan.DoctypeEvidence} {
+			if n := many[[2]string{partner, doctype}]; n > 0 {
+				fmt.Fprintf(w, "  %-6s  %d of %s (--json lists them)\n", plan.Insert, n, doctype)
+			}
+		}
+	}
 	for i, ch := range d.Changes {
 		if i == 0 || ch.Partner != partner {
+			end()
 			partner = ch.Partner
 			fmt.Fprintf(w, "%s\n", partner)
 		}
+		if ch.Op == plan.Insert && (ch.Doctype == plan.DoctypeSnapshot || ch.Doctype == plan.DoctypeEvidence) {
+			many[[2]string{partner, ch.Doctype}]++
+			continue
+		}
 		fmt.Fprintf(w, "  %-6s  %s %s: %s\n", ch.Op, ch.Doctype, ch.Name, ch.Reason)
 	}
+	end()
 	if len(d.Changes) == 0 {
 		fmt.Fprintln(w, "nothing to write: the PRM stands as wanted")
 	} else {
