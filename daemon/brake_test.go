@@ -323,3 +323,73 @@ func TestNothingOfARoundIsWrittenBeforeAllAreJudged(t *testing.T) {
 		})
 	}
 }
+
+// stuck is a site that does not answer until it is let go.
+type stuck struct {
+	living
+	entered, free chan struct{}
+}
+
+func (s stuck) Poll(ctx context.Context) (daemon.SiteState, error) {
+	close(s.entered)
+	select {
+	case <-s.free:
+	case <-ctx.Done():
+	}
+	return s.living.Poll(ctx)
+}
+
+// A partner whose site is slow holds up those that came due with it for two
+// minutes, not for as long as it takes.
+func TestASlowSiteHoldsUpItsRoundForTwoMinutes(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, 4, aFew)
+	c.options.ChangeBrake = 0.2
+	slow := stuck{living{c.clock}, make(chan struct{}), make(chan struct{})}
+	partners := c.partners()
+	partners[0].Sites[0].Read = slow
+	var err error
+	if c.d, err = daemon.New(c.options, partners); err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.d.Run(ctx) }()
+	<-slow.entered
+	ended := func() (n int) {
+		jobs, err := c.store.Jobs(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		for _, j := range jobs {
+			if strings.HasPrefix(j.Name, "poll:") && !j.LastEnd.IsZero() {
+				n++
+			}
+		}
+		return n
+	}
+	for ended() < 3 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n := c.site.Count(plan.DoctypeAssessment); n != 0 {
+		t.Errorf("%d assessments were written while one of the round is not judged", n)
+	}
+	c.pass(3 * time.Minute)
+	for c.site.Count(plan.DoctypeAssessment) < 3 {
+		if err := c.d.Reload(t.Context(), partners); err != nil { // wakes it: its pauses are real time
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	close(slow.free)
+	for ended() < 4 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	end()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := c.site.Count(plan.DoctypeAssessment); n != 4 {
+		t.Errorf("%d assessments, want those of all four", n)
+	}
+}

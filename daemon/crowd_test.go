@@ -216,18 +216,23 @@ func (c *crowd) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// start begins the daemon anew, as after a restart.
-func (c *crowd) start() {
-	c.t.Helper()
-	var partners []daemon.Partner
+// partners are the crowd's, as the configuration gives them.
+func (c *crowd) partners() []daemon.Partner {
+	var out []daemon.Partner
 	for _, k := range c.keys {
-		partners = append(partners, daemon.Partner{
+		out = append(out, daemon.Partner{
 			Facts: plan.PartnerFacts{Key: k, Name: k}, Sites: []daemon.PartnerSite{{Key: "erp", URL: "https://" + k + ".example", Purpose: "All", Read: living{c.clock}}},
 			Schedule: func(after time.Time) time.Time { return after.Add(time.Hour) }, Spec: "hourly",
 		})
 	}
+	return out
+}
+
+// start begins the daemon anew, as after a restart.
+func (c *crowd) start() {
+	c.t.Helper()
 	var err error
-	if c.d, err = daemon.New(c.options, partners); err != nil {
+	if c.d, err = daemon.New(c.options, c.partners()); err != nil {
 		c.t.Fatal(err)
 	}
 }
