@@ -78,6 +78,42 @@ func TestAnInsertLeavesWhatPeopleHaveByNow(t *testing.T) {
 	}
 }
 
+// A record that Frappe names itself is known by a unique field: the second insert
+// is refused with 417, finds the first and leaves what people have by now.
+func TestATakenUniqueFieldIsTheRecordItself(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{frappetest.V14, frappetest.V15, frappetest.V16} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			h := provisioned(t, version)
+			h.insert(t, "PMM Partner", map[string]any{"partner_key": "meridian", "partner_name": "Meridian"})
+			c := plan.Change{
+				Doctype: plan.DoctypeEscalation, Name: "request-1", KeyField: "source_key", Op: plan.Insert, Once: []string{"customer", "stage", "source_key"},
+				Fields: map[string]any{"source_key": "request-1", "customer": "Kranz", "partner": "meridian", "stage": "Sales"},
+			}
+			first := h.apply(t, c)
+			h.set(t, plan.DoctypeEscalation, first.Known.Name, map[string]any{"stage": "Support"})
+			h.site.KeepLog(true)
+			again := h.apply(t, c)
+			if again.Known.Name != first.Known.Name || !again.Unchanged || h.site.Count(plan.DoctypeEscalation) != 1 {
+				t.Errorf("%d escalations; first %+v, again %+v", h.site.Count(plan.DoctypeEscalation), first, again)
+			}
+			if doc := h.site.Doc(plan.DoctypeEscalation, first.Known.Name); doc["stage"] != "Support" {
+				t.Errorf("the person's stage became %v", doc["stage"])
+			}
+			refused := 0
+			for _, r := range h.site.Requests() {
+				if r.Method == "POST" && r.Status == 417 {
+					refused++
+				}
+			}
+			if refused != 1 {
+				t.Errorf("%d inserts were refused with 417, want 1: the test tests less than it says", refused)
+			}
+		})
+	}
+}
+
 func TestAFieldOfPeopleIsNeverOverwritten(t *testing.T) {
 	t.Parallel()
 	h := provisioned(t, "")
