@@ -489,8 +489,8 @@ func TestKilledInTheMiddleOfACycle(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("records on the PRM after kills (-never killed +killed):\n%s", diff)
 	}
-	if want["PMM Assessment"] != 7 {
-		t.Errorf("%d assessments, want one for each partner and one for the escalation", want["PMM Assessment"])
+	if want["PMM Assessment"] != 9 {
+		t.Errorf("%d assessments, want one for each partner, the escalation and the two audits asked for", want["PMM Assessment"])
 	}
 }
 

@@ -109,8 +109,13 @@ func (w *World) MakeAgent() {
 
 const manager = "manager@prm.example"
 
+// auditsAsked are the partners that have asked for an audit, and for which level;
+// one forgot to say.
+var auditsAsked = map[string]string{"eastgate": "4", "brackwater": ""}
+
 // People enters what people keep on a provisioned PRM: tiers, the partners'
-// awarded levels, certificates, and the customer's complaint.
+// awarded levels, certificates, requests for an audit, and the customer's
+// complaint.
 func (w *World) People() error {
 	for _, t := range []struct {
 		name     string
@@ -135,6 +140,14 @@ func (w *World) People() error {
 			if _, err := w.PRM.Insert("Partner Certificate", map[string]any{
 				"team": m.Key, "course": []string{"frappe-developer-certification", "erpnext-distribution"}[i%2], "version": "15",
 				"issue_date": today.AddDays(-200 - 10*i).String(), "partner_member_email": fmt.Sprintf("consultant%d@%s.example", i+1, m.Key), "partner_member_name": fmt.Sprintf("Consultant %d", i+1),
+			}); err != nil {
+				return err
+			}
+		}
+		if level, asks := auditsAsked[m.Key]; asks {
+			if _, err := w.PRM.As(manager).Insert("Partner Audit", map[string]any{
+				"partner_team": m.Key, "custom_pmm_partner": m.Key, "custom_kind": "PMM", "custom_pmm_level": level, "status": "Requested", "mode_of_audit": "Online",
+				"requested_on": today.AddDays(-3).String(), "proposed_audit_date": today.AddDays(18).String(),
 			}); err != nil {
 				return err
 			}
