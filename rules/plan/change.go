@@ -27,8 +27,9 @@ const (
 )
 
 // Record is one document as it should stand on the PRM: only the fields that
-// the daemon owns. Child tables are []map[string]any and stand whole or not at
-// all; a table that people edit is never among them.
+// the daemon owns. Child tables are []map[string]any, or cells that become that in
+// a Change; they stand whole or not at all, and one that people edit is never
+// among them.
 type Record struct {
 	Doctype string
 	// Key is the document's name, or the value of KeyField where Frappe makes

@@ -179,6 +179,13 @@ func alike(a, b any) (equal, sure bool) {
 		case float64:
 			return x == y, true
 		}
+	case table:
+		switch ys := b.(type) {
+		case []map[string]any:
+			return x.alike(len(ys), func(i int) any { return ys[i] })
+		case []any:
+			return x.alike(len(ys), func(i int) any { return ys[i] })
+		}
 	case []map[string]any:
 		switch ys := b.(type) {
 		case []map[string]any:
@@ -235,6 +242,7 @@ func canonical(v any) string {
 }
 
 func change(w Record, op Op, fields, base map[string]any, kind Kind, reason string, now time.Time) Change {
+	fields, base = unfold(fields), unfold(base)
 	c := Change{
 		Partner: w.Partner, Doctype: w.Doctype, Name: w.Key, KeyField: w.KeyField, Op: op, Fields: fields, Base: base,
 		Kind: kind, Reason: reason, Planned: now.UTC(),

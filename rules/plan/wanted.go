@@ -279,9 +279,15 @@ func site(in Input, s SiteFacts) Record {
 	}
 }
 
+// resultColumns are what we write of each verdict, in the order of its cells.
+var resultColumns = []string{
+	"criterion", "verdict", "measured", "expected", "evidence_count", "proposed_nc",
+	"department", "level", "severity", "flag", "statement", "explanation", "evidence_url",
+}
+
 func assessment(in Input, a rules.Assessment, note string) Record {
 	var met, missed, unknown int
-	results := make([]map[string]any, 0, len(a.Verdicts))
+	results := table{columns: resultColumns, cells: make([]any, 0, len(a.Verdicts)*len(resultColumns))}
 	verdicts := inOrder(a.Verdicts)
 	if a.Kind == rules.Escalation {
 		verdicts = ranks(a.Verdicts) // those of the stage in which it arose come first
@@ -295,11 +301,11 @@ func assessment(in Input, a rules.Assessment, note string) Record {
 		case rules.Insufficient, rules.Manual:
 			unknown++
 		}
-		results = append(results, map[string]any{
-			"criterion": v.Criterion, "verdict": v.Outcome.String(), "measured": Data(v.Measured), "expected": Data(v.Expected),
-			"evidence_count": len(v.Evidence), "proposed_nc": b2i(proposesNC(a.Kind, v.Severity, v.counts)), "department": Department(v.Department), "level": v.Level,
-			"severity": string(v.Severity), "flag": Data(v.Flag), "statement": Plain(v.Title, 300), "explanation": Lines(v.Explanation, 500), "evidence_url": firstURL(v.Items),
-		})
+		results.cells = append(
+			results.cells,
+			v.Criterion, v.Outcome.String(), Data(v.Measured), Data(v.Expected), len(v.Evidence), b2i(proposesNC(a.Kind, v.Severity, v.counts)),
+			Department(v.Department), v.Level, string(v.Severity), Data(v.Flag), Plain(v.Title, 300), Lines(v.Explanation, 500), firstURL(v.Items),
+		)
 	}
 	from, to := period(a)
 	f := map[string]any{
