@@ -3,224 +3,138 @@
 package pages_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
+	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/chromedp/cdproto/audits"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/prmsync/prmsync/metrics"
 )
 
-// browser is a Chromium without a window, told what to do over a pipe in the
-// DevTools protocol. One goroutine uses it.
+// browser is a Chromium without a window. One goroutine uses it.
 type browser struct {
-	t       *testing.T
-	in      io.Writer
-	out     chan message
-	id      int
-	session string
-	faults  []string // what the console and the security policy said
-	loaded  bool
-}
+	t   *testing.T
+	ctx context.Context
 
-type message struct {
-	ID        int             `json:"id,omitempty"`
-	SessionID string          `json:"sessionId,omitempty"`
-	Method    string          `json:"method,omitempty"`
-	Params    json.RawMessage `json:"params,omitempty"`
-	Result    json.RawMessage `json:"result,omitempty"`
-	Error     *struct {
-		Message string `json:"message"`
-	} `json:"error,omitempty"`
+	mu     sync.Mutex
+	faults []string // what the console and the security policy said
 }
 
 func start(t *testing.T) *browser {
 	t.Helper()
-	toR, toW, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fromR, fromW, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Not t.TempDir: helpers of the browser write into it a moment longer than the
-	// browser lives.
-	profile, err := os.MkdirTemp("", "prmsync-browser-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" + profile, "--remote-debugging-pipe"}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath("chromium"), chromedp.DisableGPU)
 	if os.Getuid() == 0 {
-		args = append(args, "--no-sandbox") // Chromium gives root none; only our own pages are opened
+		options = append(options, chromedp.NoSandbox) // Chromium gives root none; only our own pages are opened
 	}
-	cmd := exec.CommandContext(t.Context(), "chromium", args...)
-	cmd.ExtraFiles = []*os.File{toR, fromW} // 3 and 4
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
+	// Not t.Context, which would kill the browser before it can close.
+	allocated, release := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closing := chromedp.NewContext(allocated)
+	b := &browser{t: t, ctx: ctx}
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("close chromium: %v", err)
+		}
+		closing()
+		release()
+	})
+	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("chromium: %v; install Debian's package chromium", err)
 	}
-	toR.Close()
-	fromW.Close()
-	b := &browser{t: t, in: toW, out: make(chan message, 256)}
-	go func() {
-		defer close(b.out)
-		for r := bufio.NewReader(fromR); ; {
-			line, err := r.ReadBytes(0)
-			if err != nil {
-				return
-			}
-			var m message
-			if json.Unmarshal(line[:len(line)-1], &m) == nil {
-				b.out <- m
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		b.session = ""
-		_ = b.send("Browser.close", nil)
-		for range b.out { // until it is gone
-		}
-		_ = cmd.Wait()
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its helpers
-		for tries := 0; os.RemoveAll(profile) != nil && tries < 20; tries++ {
-			time.Sleep(50 * time.Millisecond)
-		}
-		toW.Close()
-		fromR.Close()
-	})
-	var target struct{ TargetID string }
-	b.do("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
-	var attached struct{ SessionID string }
-	b.do("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	b.session = attached.SessionID
-	for _, domain := range []string{"Page", "Runtime", "Log", "Audits"} {
-		b.do(domain+".enable", nil, nil)
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
 	}
+	b.do("listen to complaints", command(audits.Enable, cdp.Empty{}))
 	return b
 }
 
-func (b *browser) send(method string, params any) error {
-	b.id++
-	m := map[string]any{"id": b.id, "method": method}
-	if params != nil {
-		m["params"] = params
-	}
-	if b.session != "" {
-		m["sessionId"] = b.session
-	}
-	text, err := json.Marshal(m)
-	if err != nil {
+// command is a bare command of the DevTools protocol.
+func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, params)
 		return err
-	}
-	_, err = b.in.Write(append(text, 0))
-	return err
-}
-
-// do sends a command and waits for its answer.
-func (b *browser) do(method string, params, result any) {
-	b.t.Helper()
-	if err := b.send(method, params); err != nil {
-		b.t.Fatalf("%s: %v", method, err)
-	}
-	id := b.id
-	b.until(method, func(m message) bool {
-		if m.ID != id {
-			return false
-		}
-		if m.Error != nil {
-			b.t.Fatalf("%s: %s", method, m.Error.Message)
-		}
-		if result != nil {
-			if err := json.Unmarshal(m.Result, result); err != nil {
-				b.t.Fatalf("%s: %v", method, err)
-			}
-		}
-		return true
 	})
 }
 
-// until reads what the browser says until done.
-func (b *browser) until(what string, done func(message) bool) {
+// hear notes what the browser complains of.
+func (b *browser) hear(event any) {
+	switch event.(type) {
+	case *log.EventEntryAdded, *runtime.EventExceptionThrown, *runtime.EventConsoleAPICalled, *audits.EventIssueAdded:
+	default:
+		return
+	}
+	text, err := json.Marshal(event)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults = append(b.faults, fmt.Sprintf("%T %s", event, text))
+}
+
+// do has the browser do something, and waits for it.
+func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	limit := time.After(30 * time.Second)
-	for {
-		select {
-		case m, ok := <-b.out:
-			if !ok {
-				b.t.Fatalf("%s: chromium ended", what)
-			}
-			switch m.Method {
-			case "Page.loadEventFired":
-				b.loaded = true
-			case "Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Audits.issueAdded":
-				b.faults = append(b.faults, m.Method+" "+string(m.Params))
-			}
-			if done(m) {
-				return
-			}
-		case <-limit:
-			b.t.Fatalf("%s: no answer from chromium in 30 s", what)
-		}
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
 	}
 }
 
 // open loads a page and returns what the browser complained of meanwhile.
 func (b *browser) open(url string) []string {
 	b.t.Helper()
-	b.faults, b.loaded = nil, false
-	b.do("Page.navigate", map[string]any{"url": url}, nil)
-	if !b.loaded {
-		b.until(url, func(message) bool { return b.loaded })
-	}
-	var ready bool
-	b.eval(`document.readyState === "complete"`, &ready) // and what was said before it
-	if !ready {
+	b.mu.Lock()
+	b.faults = nil
+	b.mu.Unlock()
+	b.do(url, chromedp.Navigate(url))
+	if !eval[bool](b, `document.readyState === "complete"`) { // and what was said before it
 		b.t.Fatalf("%s did not load", url)
 	}
-	return b.faults
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.faults)
 }
 
 // eval runs a script in the page, which the page's own policy does not bind.
-func (b *browser) eval(script string, v any) {
+func eval[T any](b *browser, script string) T {
 	b.t.Helper()
-	var r struct {
-		Result struct {
-			Value json.RawMessage
-		}
-		ExceptionDetails json.RawMessage
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script))
+	if err != nil {
+		b.t.Fatalf("script: %v", err)
 	}
-	b.do("Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true}, &r)
-	if r.ExceptionDetails != nil {
-		b.t.Fatalf("script: %s", r.ExceptionDetails)
-	}
-	if err := json.Unmarshal(r.Result.Value, v); err != nil {
-		b.t.Fatalf("script answers %s: %v", r.Result.Value, err)
-	}
+	return v
 }
 
 // unfold opens all that a reader may open.
 func (b *browser) unfold() {
 	b.t.Helper()
-	var n int
-	b.eval(`document.querySelectorAll("details").forEach(d => { d.open = true; }), document.querySelectorAll("details[open]").length`, &n)
+	eval[int](b, `document.querySelectorAll("details").forEach(d => { d.open = true; }), document.querySelectorAll("details[open]").length`)
 }
 
 // look sets the width of the window and the colours that the reader prefers.
-func (b *browser) look(width int, scheme string) {
+func (b *browser) look(width int64, scheme string) {
 	b.t.Helper()
-	b.do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false}, nil)
-	b.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	b.do("look", chromedp.EmulateViewport(width, 800), command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	}))
 }
 
 // wide lists what reaches beyond the window.
@@ -264,9 +178,7 @@ func (b *browser) complaints(url string) []string {
 	out := b.open(url)
 	b.unfold()
 	for _, check := range []string{wide, pale, deaf} {
-		var found []string
-		b.eval(check, &found)
-		out = append(out, found...)
+		out = append(out, eval[[]string](b, check)...)
 	}
 	return out
 }
@@ -287,7 +199,7 @@ func TestInABrowser(t *testing.T) {
 	url := serve(t, handler(t, o))
 	b := start(t)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int{360, 768, 1440} {
+		for _, width := range []int64{360, 768, 1440} {
 			b.look(width, scheme)
 			for _, path := range all {
 				for _, c := range b.complaints(url + path) {
@@ -326,23 +238,17 @@ func TestByKeyboard(t *testing.T) {
 	for _, path := range all {
 		b.open(url + path)
 		b.unfold()
-		var want int
-		b.eval(`document.querySelectorAll("a[href], summary").length`, &want)
+		want := eval[int](b, `document.querySelectorAll("a[href], summary").length`)
 		seen := map[string]bool{}
 		for range want {
-			for _, kind := range []string{"keyDown", "keyUp"} {
-				b.do("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}, nil)
-			}
-			var at [2]any
-			b.eval(focus, &at)
+			b.do("press the tabulator", chromedp.KeyEvent(kb.Tab))
+			at := eval[[2]any](b, focus)
 			if at[1] != true {
 				t.Errorf("%s: one does not see that %v has the keyboard", path, at[0])
 			}
 			seen[fmt.Sprint(at[0])] = true
 		}
-		var links []string
-		b.eval(`[...document.querySelectorAll("a[href]")].map(a => a.getAttribute("href"))`, &links)
-		for _, l := range links {
+		for _, l := range eval[[]string](b, `[...document.querySelectorAll("a[href]")].map(a => a.getAttribute("href"))`) {
 			if !seen[("A " + l)[:min(len("A "+l), 82)]] {
 				t.Errorf("%s: the keyboard does not reach %s; it reaches %v", path, l, seen)
 			}
