@@ -26,12 +26,8 @@ const (
 	closedWithin   = 90
 )
 
-var (
-	// ErrDrawn says that a sample is there already: it is never drawn again.
-	ErrDrawn = errors.New("the sample is drawn and frozen; add an item with its reason instead of drawing again")
-	// ErrNoReason says that a person changed a sample without saying why.
-	ErrNoReason = errors.New("say why: a change to a drawn sample needs a reason")
-)
+// ErrNoReason says that a person changed a sample without saying why.
+var ErrNoReason = errors.New("say why: a change to a drawn sample needs a reason")
 
 // SourceKey is how a record is named in a draw: site/doctype/name. Sites and
 // doctypes hold no slash, so the key is the record's alone.
@@ -104,17 +100,6 @@ func drawingOrder(seed []byte, population []evidence.Ref) []drawn {
 		return cmp.Or(slices.Compare(a.mac[:], b.mac[:]), cmp.Compare(a.key, b.key))
 	})
 	return order
-}
-
-// DrawOnce is Draw for a sample that may be there already: then it is returned
-// as it is, with ErrDrawn.
-func DrawOnce(have Sample, seed []byte, population []evidence.Ref, n int, prefer func(evidence.Ref) bool) (Sample, error) {
-	if have.SeedHash != "" {
-		return have, ErrDrawn
-	}
-	s := Draw(seed, population, n, prefer)
-	s.Department, s.Stream, s.LeftOut, s.Complete, s.Drawn = have.Department, have.Stream, have.LeftOut, have.Complete, have.Drawn
-	return s, nil
 }
 
 // Verify reports whether the seed is the one whose hash was stored, the
@@ -212,7 +197,7 @@ func ContinuousSamples(s *evidence.Snapshot) []Sample {
 // Samples draws n projects, n deals and n tickets, the latter two preferably of
 // the projects drawn. The streams are named Project, Deal and Ticket; labels are
 // what a person knows the item by. A sample of an audit is frozen by keeping
-// what this returned; see DrawOnce.
+// what this returned.
 func Samples(s *evidence.Snapshot, seed []byte, n int) []Sample {
 	projects, leftOut := ProjectPopulation(s)
 	p := Draw(seed, projects, n, nil)

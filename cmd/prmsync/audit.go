@@ -87,6 +87,26 @@ func (d *desk) of(p process, partner string) (programme.Case, error) {
 	return c, nil
 }
 
+// cases are those of the partner, or with "" of all that have a record.
+func (d *desk) cases(p process, partner string) ([]programme.Case, error) {
+	keys := d.partners()
+	if partner != "" {
+		if !slices.Contains(keys, partner) {
+			return nil, usage(fmt.Errorf("partner %s has no audit and no escalation on the PRM; those that have: %s", partner, strings.Join(keys, ", ")))
+		}
+		keys = []string{partner}
+	}
+	var out []programme.Case
+	for _, key := range keys {
+		c, err := d.of(p, key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
 // partners are the keys that occur, "" among them for records of no partner.
 func (d *desk) partners() []string {
 	var out []string
@@ -125,6 +145,7 @@ type auditJSON struct {
 	Previous   string          `json:"previous,omitempty"`
 	Assessment string          `json:"assessment,omitempty"`
 	Cutoff     time.Time       `json:"cutoff,omitzero"`
+	Next       []string        `json:"next_states"`
 	Absent     []string        `json:"not_ticked"`
 	Flags      []string        `json:"flags"`
 	NCs        []ncJSON        `json:"ncs"`
@@ -209,7 +230,7 @@ func auditOut(c *programme.Case, a programme.Audit) auditJSON {
 	out := auditJSON{
 		Name: a.Name, Partner: a.Partner, Kind: a.Kind, Level: a.Level, Status: a.Status, On: a.Day(), Outcome: cmp.Or(a.Outcome, programme.Pending),
 		Escalation: a.Escalation, Previous: a.Previous, Assessment: a.Assessment, Cutoff: a.InProgressSince,
-		Absent: append([]string{}, a.Absent()...), Flags: []string{}, NCs: []ncJSON{}, Undecided: []undecidedJSON{},
+		Next: append([]string{}, programme.AuditNext(a.Status)...), Absent: append([]string{}, a.Absent()...), Flags: []string{}, NCs: []ncJSON{}, Undecided: []undecidedJSON{},
 	}
 	out.Proposed, out.Because = c.Propose(a)
 	for _, f := range c.Flags(a) {
@@ -245,15 +266,12 @@ func (l auditListCmd) Run(p process) error {
 		return err
 	}
 	defer d.store.Close()
+	cases, err := d.cases(p, l.Partner)
+	if err != nil {
+		return err
+	}
 	rows := []auditJSON{}
-	for _, key := range d.partners() {
-		if l.Partner != "" && key != l.Partner {
-			continue
-		}
-		c, err := d.of(p, key)
-		if err != nil {
-			return err
-		}
+	for _, c := range cases {
 		for _, a := range c.Audits {
 			decided := a.Status == programme.AuditCancelled || a.Status == programme.AuditCompleted && (a.Outcome == programme.Awarded || a.Outcome == programme.NotAwarded)
 			if l.All || !decided {
@@ -332,6 +350,9 @@ func (s auditShowCmd) Run(p process) error {
 	}
 	fmt.Fprintf(p.stdout, "%s  %s  %s  level %s  %s  on %s\n", out.Name, out.Partner, out.Kind, level(out.Level), out.Status, cmp.Or(out.On.String(), "no date"))
 	fmt.Fprintf(p.stdout, "Outcome %s; proposed %s: %s\n", out.Outcome, cmp.Or(out.Proposed, "none"), out.Because)
+	if len(out.Next) > 0 {
+		fmt.Fprintf(p.stdout, "Next: %s\n", strings.Join(out.Next, ", "))
+	}
 	if len(out.Absent) > 0 {
 		fmt.Fprintf(p.stdout, "Not ticked as present: %s\n", strings.Join(out.Absent, ", "))
 	}

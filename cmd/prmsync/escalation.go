@@ -105,15 +105,12 @@ func (l escalationListCmd) Run(p process) error {
 		return err
 	}
 	defer d.store.Close()
+	cases, err := d.cases(p, l.Partner)
+	if err != nil {
+		return err
+	}
 	rows := []escalationJSON{}
-	for _, key := range d.partners() {
-		if l.Partner != "" && key != l.Partner {
-			continue
-		}
-		c, err := d.of(p, key)
-		if err != nil {
-			return err
-		}
+	for _, c := range cases {
 		for _, e := range c.Escalations {
 			if l.All || !e.Ended() || c.NCStateOf(e) == "Open" || c.NCStateOf(e) == "Overdue" {
 				rows = append(rows, escalationOut(&c, e))
