@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prmsync/prmsync/evidence"
@@ -472,5 +474,37 @@ func TestTampering(t *testing.T) {
 				t.Errorf("VerifyLog = %v, want ErrTampered naming the file", err)
 			}
 		})
+	}
+}
+
+// TestCloseGivesTheLockUp opens anew at once while other programs are started: a
+// child that is not its program yet still holds every file of ours.
+func TestCloseGivesTheLockUp(t *testing.T) {
+	t.Parallel()
+	_, url := newFile(t)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = exec.Command(os.Args[0], "-test.run", "^$").Run()
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(stop)
+	for range 60 {
+		s, err := store.Open(t.Context(), url, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -55,5 +55,7 @@ func (l *fileLock) release() error {
 	if l == nil {
 		return nil
 	}
-	return l.f.Close()
+	// Closing alone would leave the lock to a child that was just forked and has
+	// not become its program yet: both hold the same open file.
+	return errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close())
 }
