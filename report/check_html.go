@@ -13,7 +13,15 @@ import (
 //go:embed check.html
 var checkPage string
 
-var checkTemplate = template.Must(template.New("check").Funcs(template.FuncMap{
+//go:embed head.html
+var headPage string
+
+// page makes a template of one whole page; its head and style are those of all.
+func page(name, text string, funcs template.FuncMap) *template.Template {
+	return template.Must(template.Must(template.New(name).Funcs(funcs).Parse(headPage)).Parse(text))
+}
+
+var checkTemplate = page("check", checkPage, template.FuncMap{
 	"effective": effective,
 	"item":      itemText,
 	"plain":     plain,
@@ -22,7 +30,7 @@ var checkTemplate = template.Must(template.New("check").Funcs(template.FuncMap{
 	"join":      func(ss []string) string { return strings.Join(ss, ", ") },
 	"class":     func(o rules.Outcome) string { return strings.ReplaceAll(strings.ToLower(o.String()), " ", "-") },
 	"ask":       func(s string) string { return strings.TrimPrefix(s, "A person has to judge this: ") },
-}).Parse(checkPage))
+})
 
 // CheckHTML writes the reasoning of one assessment as one self-contained page:
 // no script, no outside resource, a content security policy that allows neither,

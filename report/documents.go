@@ -20,8 +20,8 @@ var packPage string
 var pageFuncs = template.FuncMap{"plain": plain, "instant": instant, "level": levelText, "department": plan.Department, "outcome": rules.Outcome.String}
 
 var (
-	checklistTemplate = template.Must(template.New("checklist").Funcs(pageFuncs).Parse(checklistPage))
-	packTemplate      = template.Must(template.New("pack").Funcs(pageFuncs).Parse(packPage))
+	checklistTemplate = page("checklist", checklistPage, pageFuncs)
+	packTemplate      = page("pack", packPage, pageFuncs)
 )
 
 // Checklist is what a partner is asked in a re-audit, to be shared before the
